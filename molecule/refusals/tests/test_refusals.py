@@ -1,0 +1,142 @@
+"""Every wrong input stops site.yml on all hosts before anything changed, and says which variable, what, and what to write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+testinfra_hosts = ["ansible://all"]
+
+SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], ".cache/testbed/refusals/inventory")
+
+
+@dataclass
+class Case:
+    """Variables laid over the inventory (for one host or for all), and the words that the message must have."""
+
+    name: str
+    words: list[str]
+    variables: dict = field(default_factory=dict)
+    one_host: dict = field(default_factory=dict)
+    groups: dict | None = None
+
+
+def worker(**keys: object) -> dict:
+    return {"celery_worker_instances": [{"name": "default", **keys}]}
+
+
+CASES = [
+    # Redis: types and ranges
+    Case("port_is_text", ["redis_port", "int"], {"redis_port": "six"}),
+    Case("port_too_high", ["redis_port is 70000", "1 to 65535"], {"redis_port": 70000}),
+    Case("port_zero_on_one_host", ["redis_port is 0", "1 to 65535"], one_host={"redis_port": 0}),
+    Case("config_is_a_list", ["redis_config", "dict"], {"redis_config": ["maxmemory 1gb"]}),
+    Case("enabled_is_no_boolean", ["redis_service_enabled", "bool"], {"redis_service_enabled": "perhaps"}),
+    Case("bind_is_empty", ["redis_bind is empty", "every address"], {"redis_bind": []}),
+    # Redis: never open
+    Case("wide_bind", ["redis_password", "0.0.0.0", "loopback"], {"redis_bind": ["0.0.0.0"]}),
+    Case("wide_bind_ipv6", ["redis_password", "::"], {"redis_bind": ["127.0.0.1", "::"]}),
+    Case("wide_bind_star", ["redis_password", "*"], {"redis_bind": ["*"]}),
+    Case("wide_bind_hidden_by_minus", ["redis_password", "192.0.2.1"], {"redis_bind": ["127.0.0.1", "-192.0.2.1"]}),
+    Case("wide_bind_on_one_host", ["redis_password", "0.0.0.0"], one_host={"redis_bind": ["0.0.0.0"]}),
+    Case("protected_mode_no", ["protected-mode", "redis_password", "-DENIED"], {"redis_config": {"protected-mode": False}}),
+    Case("protected_mode_no_as_text", ["protected-mode", "redis_password"], {"redis_config": {"protected-mode": "no"}}),
+    Case("protected_mode_no_in_capitals", ["protected-mode", "redis_password"], {"redis_config": {"PROTECTED-MODE": "no"}}),
+    Case("password_with_line_break", ["redis_password", "line break"], {"redis_password": "a\nb"}),
+    # Redis: directives
+    Case("bind_among_directives", ["bind", "redis_bind"], {"redis_config": {"bind": "0.0.0.0"}}),
+    Case("password_among_directives", ["requirepass", "redis_password"], {"redis_config": {"requirepass": "x"}}),
+    Case("port_in_capitals_among_directives", ["port", "redis_port"], {"redis_config": {"PORT": 6380}}),
+    Case("include_hides_directives", ["include", "whole configuration"], {"redis_config": {"include": "/etc/redis/more.conf"}}),
+    Case("acl_file", ["aclfile", "redis_password"], {"redis_config": {"aclfile": "/etc/redis/users.acl"}}),
+    Case("misspelt_directive", ["maxmemory-polcy", "maxmemory-policy"], {"redis_config": {"maxmemory-polcy": "noeviction"}}),
+    Case("directive_of_a_later_version", ["appenddirname", "7.0", "6.2"], {"redis_config": {"appenddirname": "aof"}}),
+    Case("no_such_size", ["maxmemory", "2 gigs", "512mb"], {"redis_config": {"maxmemory": "2 gigs"}}),
+    Case("two_directives_in_one", ["loglevel", "line break"], {"redis_config": {"loglevel": "notice\nprotected-mode no"}}),
+    # Workers
+    Case("unknown_pool", ["pool", "prefork, threads, gevent, eventlet, solo"], worker(pool="fork")),
+    Case("worker_without_a_name", ["name", "missing"], {"celery_worker_instances": [{"queues": ["a"]}]}),
+    Case("unknown_key_of_a_worker", ["celery_worker_instances", "queue"], worker(queue="mail")),
+    Case("two_workers_of_one_name", ["celery_worker_instances", "default, default", "once"],
+         {"celery_worker_instances": [{"name": "default"}, {"name": "default"}]}),
+    Case("worker_name_with_a_slash", ["celery_worker_instances", "a/b"], {"celery_worker_instances": [{"name": "a/b"}]}),
+    Case("queue_with_a_space", ["celery_worker_instances", "new orders", "no spaces"], worker(queues=["new orders"])),
+    Case("queue_with_a_comma", ["celery_worker_instances", "a,b"], worker(queues=["a,b"])),
+    Case("worker_without_a_queue", ["celery_worker_instances", "queues: []"], worker(queues=[])),
+    Case("no_workers", ["celery_worker_instances is empty"], {"celery_worker_instances": []}),
+    Case("concurrency_zero", ["concurrency", "1 or more"], worker(concurrency=0)),
+    Case("option_with_a_key_of_its_own", ["options", "--pool=solo"], worker(options=["--pool=solo"])),
+    Case("stop_timeout_negative", ["celery_worker_stop_timeout", "1 or more"], {"celery_worker_stop_timeout": -1}),
+    Case("relative_writable_path", ["celery_worker_writable_paths", "absolute"], {"celery_worker_writable_paths": ["uploads"]}),
+    # Application
+    Case("source_is_missing", ["celery_app_source", "does not exist"],
+         {"celery_app_source": "/srv/shop", "celery_app_instance": "shop:app"}),
+    Case("source_without_a_name", ["celery_app_instance is empty", "celery -A"], {"celery_app_source": "/srv"}),
+    Case("name_without_a_source", ["celery_app_source", "celery_app_requirements"], {"celery_app_instance": "shop:app"}),
+    Case("name_that_python_cannot_import", ["celery_app_instance", "module:name"],
+         {"celery_app_instance": "shop app", "celery_app_requirements": ["shop"]}),
+    Case("version_without_git", ["celery_app_source_version", "git"], {"celery_app_source_version": "v1"}),
+    Case("python_without_a_path", ["celery_app_python", "full path"], {"celery_app_python": "python3.12"}),
+    Case("environment_names", ["celery_app_environment", "letters"], {"celery_app_environment": {"MY-NAME": "x"}}),
+    Case("broker_in_the_environment", ["celery_app_broker_url"], {"celery_app_environment": {"CELERY_BROKER_URL": "x"}}),
+    Case("unknown_installer", ["celery_app_installer", "auto, uv, pip"], {"celery_app_installer": "conda"}),
+    Case("redis_of_a_stranger", ["celery_app_redis_host", "no host of the inventory"], {"celery_app_redis_host": "elsewhere"}),
+    Case("redis_that_listens_on_its_own_loopback", ["redis_bind", "loopback alone"], {"celery_app_redis_host": "ubuntu2404"}),
+    # Inventory
+    Case("no_redis", ["inventory group redis has no host"], groups={"redis": [], "celery_worker": ["ubuntu2404", "rhel9"]}),
+    Case("no_worker", ["inventory group celery_worker has no host"], groups={"redis": ["ubuntu2404", "rhel9"], "celery_worker": []}),
+    Case("unsupported_system", ["SUSE", "does not know", "RHEL 9"],
+         {"ansible_facts": {"os_family": "Suse", "distribution": "SUSE", "distribution_version": "15.6",
+                            "distribution_major_version": "15"}}),
+]
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Facts are asked once: what is tested is what the play makes of them."""
+    return tmp_path_factory.mktemp("facts")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_stops_before_anything_changes(case: Case, tmp_path: Path, facts: Path) -> None:
+    overlay: dict = {"all": {"vars": case.variables, "hosts": {"rhel9": case.one_host}}}
+    inventory = [f"--inventory={INVENTORY}"]
+    if case.groups is not None:
+        connection = yaml.safe_load(subprocess.check_output(["ansible-inventory", *inventory, "--list", "--yaml"]))
+        hosts = connection["all"]["children"]["redis"]["hosts"]
+        inventory = []
+        overlay = {"all": {"children": {name: {"hosts": {host: hosts[host] for host in members}}
+                                        for name, members in case.groups.items()}}}
+    (tmp_path / "overlay.yml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    inventory.append(f"--inventory={tmp_path / 'overlay.yml'}")
+    extra = [f"--extra-vars={json.dumps(case.variables)}"] if "ansible_facts" in case.variables else []
+
+    run = subprocess.run(
+        ["ansible-playbook", *inventory, *extra, "taskqueue.stack.site"],
+        env={**os.environ, "ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(facts)},
+        capture_output=True, text=True, check=False,
+    )
+
+    message = " ".join((run.stdout + run.stderr).split())
+    assert run.returncode != 0, message
+    assert [word for word in case.words if word not in message] == [], message
+    assert set(re.findall(r"changed=(\d+)", run.stdout)) <= {"0"}, message
+    assert "Traceback" not in message
+
+
+def test_the_hosts_are_as_they_were_born(host) -> None:
+    for path in ("/etc/redis", "/etc/celery", "/opt/celery", "/usr/bin/redis-server"):
+        assert not host.file(path).exists
+    assert not host.user("celery").exists
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 25

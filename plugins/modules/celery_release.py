@@ -1,0 +1,495 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: celery_release
+short_description: Build the virtual environment that all Celery units of a host run, as a release
+version_added: "0.1.0"
+description:
+  - Builds a virtual environment from pinned requirements and an application, beside the one that is running and never inside it,
+    proves it by importing the application, and then makes it the current one in a single step.
+  - A release is named by a digest of everything that goes in. The same input names the same release, so a second run changes
+    nothing, and a release that is still on the host is switched back to without building.
+  - A build that is interrupted or fails leaves C(current) alone and no half release behind.
+  - The code belongs to root. The user that runs Celery only reads it.
+  - It is installed by uv, which is fetched once if the host has none, or by the pip that comes with the interpreter.
+options:
+  root:
+    description:
+      - Directory below which everything lies, on the host. C(releases/ID) holds the releases, the links C(current) and C(previous)
+        name two of them, C(tools) holds uv and its cache (C(tools/cache) may be removed at any time).
+    type: path
+    default: /opt/celery
+  python:
+    description:
+      - The interpreter to build on. When its version changes, so does the release.
+    type: path
+    required: true
+  requirements:
+    description:
+      - What to install, one requirement an item, as pip understands them. Pin what must not move by itself. A release is never
+        upgraded in place, so an unpinned package stays as it is until anything else makes a new release.
+    type: list
+    elements: str
+    default: []
+  constraints:
+    description:
+      - Version limits for anything that gets installed, one an item, as in a pip constraints file.
+    type: list
+    elements: str
+    default: []
+  source:
+    description:
+      - "The application. Either a path on the controller, looked up as M(ansible.builtin.copy) does, to a directory, a wheel or a
+        source distribution (C(.whl), C(.tar.gz), C(.zip)); or a git URL such as V(git+https://host/path), V(git+ssh://git@host/path)
+        or V(git+file:///path), which the host itself fetches; C(#subdirectory=PATH) names a directory below the top."
+      - A directory with a package in it (C(setup.py), or C(pyproject.toml) with a C([project]) or C([build-system]) table) is
+        installed by pip, with what it requires.
+      - Any other directory of modules is copied whole to C(app) in the release and put on the module search path, and the
+        C(requirements.txt) at its top is installed too.
+      - "Left out of a local directory: version control, byte code, caches, virtual environments and C(node_modules)."
+    type: str
+  source_version:
+    description:
+      - Branch, tag or full commit of a git O(source). Branches and tags are asked for on every run. Without it, the default branch.
+    type: str
+  files:
+    description:
+      - Small helper modules to put beside the installed packages. File name to content.
+    type: dict
+    default: {}
+  installer:
+    description:
+      - V(auto) takes uv if there is one or one can be fetched, and pip otherwise.
+    type: str
+    choices: [auto, uv, pip]
+    default: auto
+  uv_requirement:
+    description:
+      - Which uv to fetch when the host has none.
+    type: str
+    default: uv>=0.8,<1
+  index_url:
+    description:
+      - The package index. This and the three options below are by default what pip is configured to use on the host.
+      - They do not take part in the name of a release. Credentials in URLs are not shown.
+    type: str
+  extra_index_urls:
+    description:
+      - Further indexes. uv takes a package from the first index that has it, these before O(index_url). pip takes the highest version.
+    type: list
+    elements: str
+    default: []
+  find_links:
+    description:
+      - Directories on the host, or URLs of pages, with distribution files (a wheelhouse).
+    type: list
+    elements: str
+    default: []
+  no_index:
+    description:
+      - Ask no index at all and use O(find_links) only. An application that must be built needs its build tools (such as setuptools)
+        there as well.
+    type: bool
+    default: false
+  keep:
+    description:
+      - How many releases to keep. The current one, the previous one and those in use by a running program always stay.
+    type: int
+    default: 3
+  import_check:
+    description:
+      - Modules, or objects in them as C(module:attribute), that must be importable before the release becomes the current one.
+        Checked again when this list or O(environment) changes.
+    type: list
+    elements: str
+    default: []
+  import_user:
+    description:
+      - The user to import as. Needed for O(import_check).
+    type: str
+  environment:
+    description:
+      - Environment variables for O(import_check). Their values are not shown.
+    type: dict
+    default: {}
+  timeout:
+    description:
+      - Seconds that all of it may take.
+    type: int
+    default: 900
+  _source:
+    description:
+      - What the action plugin tells the module about a local O(source). Not for playbooks.
+    type: dict
+attributes:
+  check_mode:
+    description: Says whether a release would be built or switched to. Builds nothing.
+    support: full
+  diff_mode:
+    description: Shows what goes into the current and into the wanted release.
+    support: full
+notes:
+  - Runs as root.
+  - A git O(source) needs git on the host.
+author:
+  - The taskqueue.stack maintainers (@taskqueue)
+"""
+
+EXAMPLES = r"""
+- name: Build a release with an application from the controller
+  taskqueue.stack.celery_release:
+    python: /usr/bin/python3.11
+    requirements:
+      - celery[redis]==5.7.0
+    constraints:
+      - redis<9
+    source: files/shop
+    import_check:
+      - shop.tasks:app
+    import_user: celery
+    environment:
+      CELERY_BROKER_URL: "{{ broker_url }}"
+
+- name: Build a release from a tag, without network access to any index
+  taskqueue.stack.celery_release:
+    python: /usr/bin/python3.12
+    requirements:
+      - celery[redis]==5.7.0
+    source: git+ssh://git@git.example.com/shop.git
+    source_version: v2.1.0
+    find_links:
+      - /srv/wheelhouse
+    no_index: true
+"""
+
+RETURN = r"""
+release:
+  description: Name of the wanted release. V(null) in check mode, when it cannot be known before the interpreter or git is installed.
+  type: str
+  returned: success
+  sample: 5f0c6c8d1b0a4e7f
+path:
+  description: Directory of the release.
+  type: str
+  returned: success
+  sample: /opt/celery/releases/5f0c6c8d1b0a4e7f
+previous:
+  description: Name of the release that was the current one before, if there is any.
+  type: str
+  returned: success
+built:
+  description: Whether the release was built in this run.
+  type: bool
+  returned: success
+switched:
+  description: Whether another release was the current one before this run.
+  type: bool
+  returned: success
+kept:
+  description: Names of all releases on the host.
+  type: list
+  elements: str
+  returned: success
+removed:
+  description: Names of the releases, and remains of interrupted builds, that were removed.
+  type: list
+  elements: str
+  returned: success
+packages:
+  description: What is installed in the release. Empty in check mode, when the release does not exist yet.
+  type: list
+  elements: str
+  returned: success
+  sample: [celery==5.7.0, redis==6.4.0]
+installer:
+  description: What the release was built with.
+  type: str
+  returned: success
+  sample: uv 0.13.9
+durations:
+  description: Seconds that the steps of the build took.
+  type: dict
+  returned: success
+  sample: {venv: 0.1, source: 0.0, install: 0.6, compile: 1.2, import: 0.3, total: 2.4}
+"""
+
+import datetime
+import errno
+import hashlib
+import json
+import os
+import pwd
+import re
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils._masking import (
+    MASK,
+    Masker,
+    environment_secrets,
+    mask_urls,
+    url_secrets,
+)
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_build import (
+    LAYOUT,
+    Builder,
+    check_imports,
+    probe_python,
+)
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_commands import Commands
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_git import GitSource
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_installer import Index, Installer
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_store import (
+    ReleaseError,
+    ReleaseStore,
+    release_id,
+)
+
+ARGUMENT_SPEC = {
+    "root": {"type": "path", "default": "/opt/celery"},
+    "python": {"type": "path", "required": True},
+    # no_log where URLs may hold credentials, and in all of these: it keeps them out of the host's log.
+    "requirements": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "constraints": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "source": {"type": "str", "no_log": True},
+    "source_version": {"type": "str"},
+    "files": {"type": "dict", "default": {}},
+    "installer": {"type": "str", "choices": ["auto", "uv", "pip"], "default": "auto"},
+    "uv_requirement": {"type": "str", "default": "uv>=0.8,<1"},
+    "index_url": {"type": "str", "no_log": True},
+    "extra_index_urls": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "find_links": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "no_index": {"type": "bool", "default": False},
+    "keep": {"type": "int", "default": 3},
+    "import_check": {"type": "list", "elements": "str", "default": []},
+    "import_user": {"type": "str"},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+    "timeout": {"type": "int", "default": 900},
+    "_source": {"type": "dict"},
+}
+_URL_OPTIONS = ("requirements", "constraints", "source", "index_url", "extra_index_urls", "find_links")
+_MODULE_FILE = re.compile(r"[A-Za-z_]\w*\.py")
+_IMPORT_TARGET = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
+
+
+def take_secrets(module: AnsibleModule) -> tuple[dict, Masker]:
+    """The parameters, and what hides their secrets in texts.
+
+    AnsibleModule would blank every value of a no_log option wherever it occurs in the result, the name of a release
+    included. So they are taken out of its sight, and only the parts of them that are secret get hidden, by the masker.
+    """
+    params = dict(module.params)
+    secrets: set[str] = set()
+    for option in _URL_OPTIONS:
+        value = params[option]
+        secrets |= url_secrets(value if isinstance(value, str) else "\n".join(value or []))
+        module.params[option] = mask_urls(value) if isinstance(value, str) else [mask_urls(item) for item in value or []]
+    params["environment"] = {name: str(value) for name, value in params["environment"].items()}
+    secrets |= environment_secrets(params["environment"])
+    module.params["environment"] = dict.fromkeys(params["environment"], MASK)
+    module.no_log_values = set()
+    return params, Masker(secrets)
+
+
+def validate(params: dict) -> None:
+    """What types cannot say."""
+    if not os.path.isabs(params["root"]) or os.path.normpath(params["root"]) == "/":
+        raise ReleaseError(f"root: {params['root']!r} must be an absolute path and not /")
+    if not params["requirements"] and not params["source"]:
+        raise ReleaseError("requirements and source are both empty: name what to install")
+    for option in ("requirements", "constraints"):
+        for line in params[option]:
+            if "\n" in line or not line.strip() or line.strip()[0] in "-#":
+                raise ReleaseError(f"{option}: {mask_urls(line)!r} is no requirement: write one an item, and pip's options as options of this module")
+    for name, content in params["files"].items():
+        if not _MODULE_FILE.fullmatch(name) or not isinstance(content, str):
+            raise ReleaseError(f"files: {name!r} must be the name of a Python module such as helper.py, and its value a text")
+    for target in params["import_check"]:
+        if not _IMPORT_TARGET.fullmatch(target):
+            raise ReleaseError(f"import_check: {target!r} must be written as module or module:attribute")
+    if params["import_check"] and not params["import_user"]:
+        raise ReleaseError("import_user is needed with import_check: name the user that runs Celery")
+    if params["keep"] < 1:
+        raise ReleaseError(f"keep: {params['keep']} must be at least 1")
+    if params["source_version"] and not (params["source"] or "").startswith("git+"):
+        raise ReleaseError("source_version is only for a source that is a git URL (git+https://...)")
+    if params["source"] and not params["source"].startswith("git+") and not params["_source"]:
+        raise ReleaseError("source: a path on the controller needs the action plugin of this collection, so call taskqueue.stack.celery_release")
+
+
+def validate_host(params: dict) -> None:
+    """What must be there by the time of the build; in check mode an earlier task may still have to make it."""
+    for link in params["find_links"]:
+        if "://" not in link and not os.path.exists(link):
+            raise ReleaseError(f"find_links: {link} does not exist on this host")
+    if params["import_check"]:
+        try:
+            pwd.getpwnam(params["import_user"])
+        except KeyError as error:
+            raise ReleaseError(f"import_user: there is no user {params['import_user']!r} on this host: create it first") from error
+
+
+class Release:
+    """The wanted release on this host."""
+
+    def __init__(self, module: AnsibleModule, params: dict, mask: Masker) -> None:
+        self._module = module
+        self._params = params
+        self._store = ReleaseStore(params["root"])
+        self._commands = Commands(params["timeout"], mask)
+        self._git = None
+        if (params["source"] or "").startswith("git+"):
+            self._git = GitSource.parse(params["source"], params["source_version"])
+        self._source: dict | None = None
+        self._inputs: dict | None = None
+
+    def _resolve(self) -> str | None:
+        """The name of the wanted release, or None when what it depends on is yet to be installed (check mode only)."""
+        python = probe_python(self._commands, self._params["python"])
+        if python is None and not self._module.check_mode:
+            raise ReleaseError(f"python: {self._params['python']} does not exist on this host: install it, or name another interpreter")
+        if self._git:
+            if self._module.check_mode and not shutil.which("git"):
+                return None
+            self._source = {"kind": "git", "commit": self._git.commit(self._commands), "subdirectory": self._git.subdirectory}
+        elif self._params["_source"]:
+            self._source = dict(self._params["_source"])
+        if python is None:
+            return None
+        self._inputs = {
+            "layout": LAYOUT,
+            "python": python,
+            # Without credentials: a new token is no new release, and its digest is no hint for a guesser.
+            "requirements": sorted({mask_urls(line.strip()) for line in self._params["requirements"]}),
+            "constraints": sorted({mask_urls(line.strip()) for line in self._params["constraints"]}),
+            "source": {key: value for key, value in self._source.items() if key != "archive"} if self._source else None,
+            "files": {name: hashlib.sha256(content.encode()).hexdigest() for name, content in self._params["files"].items()},
+        }
+        return release_id(self._inputs)
+
+    def run(self) -> dict:
+        """Bring the host to the wanted release; the module's result."""
+        release = self._resolve()
+        if release is None:
+            return self._result(None, {}, self._store.linked("current"), True, [])
+        marker = self._store.marker(release)
+        current = self._store.linked("current")
+        surplus = self._store.prunable(self._params["keep"], release)
+        proof = self._proof(release)
+        settled = marker and current == release and not surplus and self._store.is_proven(proof)
+        if self._module.check_mode or settled:
+            return self._result(release, marker or {}, current, not marker, surplus)
+        validate_host(self._params)
+        if not marker and self._source and not self._git and "archive" not in self._source:
+            return {"changed": False, "source_wanted": True}
+        durations: dict[str, float] = {}
+        with self._store.locked(self._commands.deadline) as self._commands.lock:
+            # Another run may have built it while this one waited.
+            marker = self._store.marker(release)
+            built = marker is None
+            if marker is None:
+                marker, durations = self._build(release)
+            elif not (current == release and self._store.is_proven(proof)):
+                self._prove(release)
+            self._store.record_proof(proof)
+            self._store.switch(release)
+            surplus = self._store.prunable(self._params["keep"], release)
+            for name in surplus:
+                self._store.remove(name)
+        return {**self._result(release, marker, current, built, surplus), "durations": durations}
+
+    def _proof(self, release: str) -> str:
+        """What was proven, once it is: the application and its environment may change while the release stays the same."""
+        of = [release, *(self._params[option] for option in ("import_check", "import_user", "environment"))]
+        return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+
+    def _prove(self, release: str) -> None:
+        params = self._params
+        check_imports(self._commands, self._store.path(release), params["import_check"], params["import_user"], params["environment"])
+
+    def _build(self, release: str) -> tuple[dict, dict[str, float]]:
+        params = self._params
+        start = time.monotonic()
+        index = Index(params["index_url"], params["extra_index_urls"], params["find_links"], params["no_index"])
+        installer = Installer(self._commands, params["python"], self._store.tools, index, params["installer"], params["uv_requirement"])
+        builder = Builder(self._commands, self._store, release, self._inputs["python"]["executable"])
+        self._store.remove(release)
+        try:
+            builder.create()
+            project = builder.fetch(self._source, self._git)
+            builder.install(installer, params["requirements"], params["constraints"], project)
+            if installer.no_uv:
+                self._module.warn(f"uv cannot be had, so pip built the release, which takes longer: {installer.no_uv}")
+            builder.finish(params["files"], self._module.selinux_enabled())
+            with builder.timed("import"):
+                self._prove(release)
+            marker = {
+                "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
+                "inputs": self._inputs,
+                "source": mask_urls(params["source"]) if params["source"] else None,
+                "source_version": params["source_version"],
+                "installer": installer.name,
+                "packages": builder.packages(),
+            }
+            self._store.complete(release, marker)
+        except BaseException:
+            self._store.remove(release)
+            raise
+        return marker, {**builder.durations, "total": round(time.monotonic() - start, 2)}
+
+    def _result(self, release: str | None, marker: dict, before: str | None, built: bool, removed: list[str]) -> dict:
+        """`before` is the release that was current when the run began."""
+        switched = release is None or before != release
+        result = {
+            "changed": built or switched or bool(removed),
+            "release": release,
+            "path": self._store.path(release) if release else None,
+            "previous": before if switched else self._store.linked("previous"),
+            "built": built,
+            "switched": switched,
+            "kept": [name for name in self._store.whole() if name not in removed],
+            "removed": removed,
+            "packages": marker.get("packages", []),
+            "installer": marker.get("installer"),
+            "durations": {},
+        }
+        if self._module._diff:
+            old = self._store.marker(before)
+            result["diff"] = {
+                "before_header": "current release",
+                "after_header": "wanted release",
+                "before": _as_text(before, (old or {}).get("inputs"), (old or {}).get("packages")),
+                "after": _as_text(release, self._inputs, marker.get("packages")),
+            }
+        return result
+
+
+def _as_text(release: str | None, inputs: dict | None, packages: list[str] | None) -> str:
+    shown = {"release": release, "inputs": inputs, "packages": packages or "known when it is built"}
+    return json.dumps(shown, indent=2, sort_keys=True) + "\n" if release or inputs else ""
+
+
+def main() -> None:
+    module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
+    # The code must be readable for another user, whatever umask the administrator's shell has.
+    os.umask(0o022)
+    params, mask = take_secrets(module)
+    try:
+        validate(params)
+        result = Release(module, params, mask).run()
+    except ReleaseError as error:
+        module.fail_json(msg=mask(str(error)))
+    except OSError as error:
+        hint = " (no space left: tools/cache below root may be removed)" if error.errno == errno.ENOSPC else ""
+        module.fail_json(msg=mask(f"{error.strerror}: {error.filename or params['root']}{hint}"))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

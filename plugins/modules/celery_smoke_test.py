@@ -1,0 +1,534 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: celery_smoke_test
+short_description: Prove a Celery task queue by sending tasks through it
+version_added: "0.1.0"
+author: The taskqueue.stack maintainers
+description:
+  - Sends tasks through the broker, waits for their results, compares them, and reports the round-trip times.
+  - Without further options the task is Celery's own C(celery.accumulate), which every worker knows and which gives
+    back what it is sent. Nothing of the application is imported or run.
+  - Every queue and every worker asked for gets one task at once, then O(count) - 1 tasks, one after the other. The first
+    is slower, as a worker's process imports and connects when its first task comes, and is reported apart.
+  - Results are deleted. Tasks that nobody took are removed from the queue where the user may do so (commands LRANGE and
+    LREM), and expire in any case a minute after O(timeout), so that a worker that comes back drops them.
+attributes:
+  check_mode:
+    support: full
+    details: >-
+      Connects, and asks the workers whether they consume the queues; sends nothing. Where O(python) or O(env_file) does
+      not exist yet, the module is skipped.
+  diff_mode:
+    support: none
+    details: Nothing is changed.
+options:
+  env_file:
+    description:
+      - File on the host with E(CELERY_BROKER_URL), E(CELERY_RESULT_BACKEND) and, as JSON, E(CELERY_SETTINGS), one
+        V(NAME='value') a line. Roles of this collection write it.
+      - Of the settings, those that say where messages and results go are used, such as C(broker_transport_options) and
+        C(task_default_queue).
+      - It may be absent when O(broker_url) is given.
+    type: path
+    default: /etc/celery/celery.env
+  broker_url:
+    description:
+      - URL of the broker, instead of the one in O(env_file).
+      - The filter P(taskqueue.stack.redis_url#filter) writes such URLs.
+    type: str
+  result_backend:
+    description: URL of the result backend, instead of the one in O(env_file). O(broker_url) when only that is given.
+    type: str
+  transport_options:
+    description:
+      - Added to C(broker_transport_options) and C(result_backend_transport_options) of O(env_file).
+      - Sentinels that want a password themselves need O(env_file), with C(sentinel_kwargs).
+    type: dict
+    suboptions:
+      master_name:
+        description: Name that the Sentinels have for the primary.
+        type: str
+      global_keyprefix:
+        description: What all keys in Redis begin with.
+        type: str
+  python:
+    description: Interpreter on the host that has Celery with Redis. The module runs in it.
+    type: path
+    default: /opt/celery/current/bin/python
+  task:
+    description: Name of the task to send, as its worker knows it.
+    type: str
+    default: celery.accumulate
+  args:
+    description:
+      - Positional arguments of the task.
+      - When neither O(args) nor O(kwargs) is given for V(celery.accumulate), each task is sent a value of its own and
+        must give it back.
+    type: list
+    elements: raw
+  kwargs:
+    description: Keyword arguments of the task.
+    type: dict
+  expected:
+    description: What the task must return. Not compared when absent.
+    type: raw
+  queues:
+    description:
+      - Queues to send to.
+      - When neither O(queues) nor O(workers) is given, C(task_default_queue) of O(env_file), or else V(celery).
+    type: list
+    elements: str
+    default: []
+  workers:
+    description:
+      - Workers to prove, as V(NAME@HOST). Each gets its tasks through its direct queue, which it consumes when
+        C(worker_direct) is V(true) in its settings.
+    type: list
+    elements: str
+    default: []
+  count:
+    description: How many tasks each queue and each worker gets.
+    type: int
+    default: 6
+  timeout:
+    description:
+      - Seconds for all tasks together.
+      - Finding out why a task did not come back takes up to three seconds more.
+    type: float
+    default: 30
+  max_round_trip_ms:
+    description:
+      - Fail when the median round trip, the first tasks apart, is longer than this, in milliseconds.
+      - Needs O(count) of at least 2.
+    type: float
+notes:
+  - The result names the worker that ran a task when the worker was addressed through O(workers), or when
+    C(result_extended) is V(true) in the worker's settings.
+  - Changes nothing, so C(changed) is always V(false).
+"""
+
+EXAMPLES = r"""
+- name: Prove that a task sent to the default queue comes back
+  taskqueue.stack.celery_smoke_test:
+
+- name: Prove two workers of this host, each by itself
+  taskqueue.stack.celery_smoke_test:
+    workers:
+      - default@{{ inventory_hostname }}
+      - reports@{{ inventory_hostname }}
+    max_round_trip_ms: 50
+
+- name: Prove a task of the application
+  taskqueue.stack.celery_smoke_test:
+    task: proj.tasks.add
+    args: [2, 3]
+    expected: 5
+    queues: [default, urgent]
+    timeout: 60
+"""
+
+RETURN = r"""
+reason:
+  description:
+    - Why the test failed, of the first task when several did.
+    - Of the host, V(python_missing), V(celery_missing), V(env_file_missing), V(env_file_unreadable),
+      V(env_file_malformed) or V(bad_url).
+    - Of the connections, V(broker_unreachable), V(broker_auth_failed), V(broker_no_permission),
+      V(broker_protected_mode), V(broker_tls_failed), V(broker_bad_settings) or V(broker_error), and the same with
+      V(backend_) for the result backend.
+    - Of the tasks, V(worker_silent) (a named worker does not answer), V(no_consumer) (nobody consumes the queue),
+      V(not_taken) (a worker consumes the queue and has not taken the task), V(not_finished) (taken, and no result in
+      time), V(not_registered), V(task_failed), V(task_revoked), V(wrong_result), V(unreadable_result) or V(too_slow).
+  returned: failure
+  type: str
+  sample: broker_unreachable
+tasks:
+  description: Each task that was sent, in order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The task's id.
+      type: str
+    target:
+      description: The queue or the worker it was sent to.
+      type: str
+    queue:
+      description: The queue it was sent through.
+      type: str
+    first:
+      description: Whether it is the first of its target.
+      type: bool
+    state:
+      description: Celery's state of the task, V(PENDING) when nothing was heard of it, V(UNREADABLE) without JSON.
+      type: str
+    worker:
+      description: The worker that ran it, or V(none) when unknown.
+      type: str
+    result:
+      description: What it returned, as JSON has it.
+      type: raw
+    round_trip_ms:
+      description: Milliseconds from sending the task to having its result, or V(none).
+      type: float
+    reason:
+      description: Why it failed, or V(none).
+      type: str
+sent:
+  description: How many tasks were sent.
+  returned: always
+  type: int
+  sample: 6
+succeeded:
+  description: How many came back as expected.
+  returned: always
+  type: int
+  sample: 6
+failed_tasks:
+  description: How many did not.
+  returned: always
+  type: int
+  sample: 0
+workers:
+  description: The workers that ran tasks, as far as they are known; in check mode, those that answered.
+  returned: always
+  type: list
+  elements: str
+  sample: [default@worker1]
+round_trip_ms:
+  description: Milliseconds of the tasks that succeeded, the first of each target apart. V(none) when there are none.
+  returned: always
+  type: dict
+  sample: {min: 4.1, median: 4.6, p95: 5.2, max: 5.2}
+first_round_trip_ms:
+  description: The same of the first task of each target.
+  returned: always
+  type: dict
+  sample: {min: 88.0, median: 88.0, p95: 88.0, max: 88.0}
+"""
+
+import contextlib
+import json
+import math
+import re
+import statistics
+import time
+import typing as t
+import uuid
+from dataclasses import asdict, dataclass
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import (
+    DEFAULT_ENV_FILE, DEFAULT_PYTHON, UNREADABLE, Client, ClientError, load_connection, redact, respawn,
+)
+
+ECHO_TASK = "celery.accumulate"
+# Clocks of hosts may differ by so many seconds before a worker takes a fresh task for an expired one.
+EXPIRY_MARGIN = 60.0
+READY_STATES = ("SUCCESS", "FAILURE", "REVOKED", UNREADABLE)
+
+
+class Target(t.NamedTuple):
+    name: str
+    queue: str
+    worker: str | None
+
+
+@dataclass
+class Task:
+    id: str
+    target: str
+    queue: str
+    first: bool
+    worker: str | None
+    state: str = "PENDING"
+    result: t.Any = None
+    round_trip_ms: float | None = None
+    reason: str | None = None
+
+
+def summarize(values: list[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    values = sorted(values)
+    return {
+        "min": values[0],
+        "median": round(statistics.median(values), 2),
+        "p95": values[math.ceil(0.95 * len(values)) - 1],
+        "max": values[-1],
+    }
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def show(value: t.Any) -> str:
+    return shorten(json.dumps(value, ensure_ascii=False))
+
+
+def report(tasks: list[Task]) -> dict[str, t.Any]:
+    good = [task for task in tasks if task.state == "SUCCESS" and not task.reason]
+    return {
+        "tasks": [asdict(task) for task in tasks],
+        "sent": len(tasks),
+        "succeeded": len(good),
+        "failed_tasks": len(tasks) - len(good),
+        "workers": sorted({task.worker for task in tasks if task.worker and task.state in READY_STATES}),
+        "round_trip_ms": summarize([task.round_trip_ms for task in good if not task.first]),
+        "first_round_trip_ms": summarize([task.round_trip_ms for task in good if task.first]),
+    }
+
+
+class SmokeTest:
+    def __init__(self, client: Client, params: dict[str, t.Any]) -> None:
+        self.client = client
+        self.params = params
+        self.echo = params["task"] == ECHO_TASK and params["args"] is None and params["kwargs"] is None
+        self.tasks: list[Task] = []
+        self.deadline = 0.0
+
+    def find_targets(self) -> list[Target]:
+        from celery.utils.nodenames import worker_direct
+
+        workers, queues = self.params["workers"], self.params["queues"]
+        if not workers and not queues:
+            queues = [self.client.app.conf.task_default_queue]
+        return [Target(f"queue {queue}", queue, None) for queue in queues] \
+            + [Target(f"worker {worker}", worker_direct(worker).name, worker) for worker in workers]
+
+    def run(self) -> None:
+        """Prove every target at once, so that silent ones share the time limit, then measure them one by one."""
+        targets = self.find_targets()
+        self.deadline = time.monotonic() + self.params["timeout"]
+        try:
+            self.prove(targets, first=True)
+            for target in targets:
+                for unused in range(self.params["count"] - 1):
+                    self.prove([target])
+        except ClientError:
+            with contextlib.suppress(ClientError):
+                self.forget()
+            raise
+        self.forget()
+        self.check_speed()
+
+    def forget(self) -> None:
+        self.client.forget([task.id for task in self.tasks])
+
+    def prove(self, targets: list[Target], first: bool = False) -> None:
+        tasks = [Task(str(uuid.uuid4()), target.name, target.queue, first, target.worker) for target in targets]
+        self.wait(tasks, [self.send(task) for task in tasks])
+        problems = self.explain_unfinished([task for task in tasks if task.state not in READY_STATES])
+        for task in tasks:
+            if task.state in READY_STATES:
+                problems += self.judge(task)
+        if problems:
+            reason = next(task.reason for task in tasks if task.reason)
+            raise ClientError(t.cast(str, reason), " ".join(problems))
+
+    def send(self, task: Task) -> float:
+        args, kwargs = self.params["args"] or [], self.params["kwargs"] or {}
+        if self.echo:
+            args, kwargs = [task.id], {"index": 0}
+        started = time.monotonic()
+        self.client.send(
+            task.id, self.params["task"], args, kwargs, task.queue,
+            expires=max(self.deadline - started, 0) + EXPIRY_MARGIN)
+        self.tasks.append(task)
+        return started
+
+    def wait(self, tasks: list[Task], started: list[float]) -> None:
+        """Poll for the results; pauses are a fiftieth of the time waited, so that they neither blur it nor load Redis."""
+        waiting = dict(zip((task.id for task in tasks), started))
+        while True:
+            for task in tasks:
+                if task.id in waiting:
+                    meta = self.client.fetch(task.id)
+                    if meta:
+                        task.state = meta["status"]
+                    if meta and task.state in READY_STATES:
+                        task.round_trip_ms = round((time.monotonic() - waiting.pop(task.id)) * 1000, 2)
+                        task.worker = meta.get("worker") or task.worker
+                        # Types that Celery adds to JSON, as dates, become text.
+                        task.result = json.loads(json.dumps(meta["result"], default=str))
+            now = time.monotonic()
+            if not waiting or now > self.deadline:
+                return
+            time.sleep(min(max((now - min(waiting.values())) / 50, 0.0005), 0.05))
+
+    def judge(self, task: Task) -> list[str]:
+        """Compare a finished task with what was expected."""
+        name = self.params["task"]
+        if task.state == "REVOKED":
+            task.reason = "task_revoked"
+            return [f"{task.target}: expected {name} to run; the worker refused it as expired or revoked. "
+                    "Look at: the clocks of the hosts (timedatectl), and whether somebody revoked it."]
+        if task.state == "FAILURE":
+            error = task.result if isinstance(task.result, dict) else {}
+            task.reason = "task_failed"
+            if error.get("exc_type") == "NotRegistered":
+                task.reason = "not_registered"
+                return [f"{task.target}: expected {name} to run; the worker does not know it. Look at: the name, and which "
+                        "application and release the worker runs (celery inspect registered)."]
+            message = error.get("exc_message") or ""
+            words = self.client.scrub(message if isinstance(message, str) else ", ".join(str(part) for part in message))
+            return [f"{task.target}: expected {name} to return; it raised {error.get('exc_type')}: {shorten(words)}. "
+                    "Look at: the worker's journal for the traceback."]
+        if task.state == UNREADABLE:
+            task.reason = "unreadable_result"
+            return [f"{task.target}: expected {name} to return JSON; the worker stored something else. "
+                    "Look at: set result_serializer to json in its settings."]
+        expected = task.id if self.echo else self.params["expected"]
+        if expected is not None and task.result != expected:
+            task.reason = "wrong_result"
+            return [f"{task.target}: expected {name} to return {show(expected)}; it returned {show(task.result)}. "
+                    "Look at: the arguments, and the types: YAML's 5 is a number, '5' is text."]
+        return []
+
+    def explain_unfinished(self, tasks: list[Task]) -> list[str]:
+        """Find out where each task is: still in its queue, and who should have taken it, or at a worker."""
+        untaken: dict[str, int] = {}
+        for queue in {task.queue for task in tasks}:
+            found, length = self.client.take_back(queue, {task.id for task in tasks if task.queue == queue})
+            untaken.update(dict.fromkeys(found, length))
+        answers: dict[str, list[str]] = {}
+        unasked = ""
+        if untaken:
+            try:
+                answers = self.ask_queues({task.worker for task in tasks if task.id in untaken})
+            except ClientError as exc:
+                unasked = f"The workers could not be asked why. {exc}"
+        problems = []
+        for task in tasks:
+            finding = None if unasked else find_consumer_problem(task.queue, task.worker, answers)
+            if task.id not in untaken:
+                task.reason = "not_finished"
+                text = (f"it was taken and has not finished (state {task.state}). Look at: is the worker busy with other tasks "
+                        "(celery inspect active), does it store results in this result backend, and what does its journal say?")
+            elif finding:
+                task.reason, text = finding
+                text = f"it was sent and never taken. {text}"
+            else:
+                task.reason = "not_taken"
+                text = unasked or "Look at: is the worker busy with other tasks (celery inspect active), or stuck?"
+                text = f"it was sent and never taken; {untaken[task.id]} tasks wait in the queue. {text}"
+            problems.append(
+                f"{task.target}: expected a result of {self.params['task']} within {self.params['timeout']:g} s; {text}")
+        return problems
+
+    def ask_queues(self, workers: set[str | None]) -> dict[str, list[str]]:
+        # Named workers end the wait when all have answered; for everybody it takes its full time.
+        return self.client.ask_queues(None if None in workers else sorted(t.cast("set[str]", workers)))
+
+    def check_consumers(self) -> list[str]:
+        """For check mode: return the workers that answer, or raise what a real run would fail with."""
+        targets = self.find_targets()
+        answers = self.ask_queues({target.worker for target in targets})
+        findings = {target: find_consumer_problem(target.queue, target.worker, answers) for target in targets}
+        problems = [(target.name, *finding) for target, finding in findings.items() if finding]
+        if problems:
+            raise ClientError(problems[0][1], " ".join(f"{name}: {text}" for name, unused, text in problems))
+        return sorted(answers)
+
+    def check_speed(self) -> None:
+        limit, measured = self.params["max_round_trip_ms"], report(self.tasks)["round_trip_ms"]
+        if limit is not None and measured["median"] > limit:
+            raise ClientError(
+                "too_slow",
+                f"Expected a median round trip of at most {limit:g} ms; it was {measured['median']} ms (min {measured['min']}, "
+                f"max {measured['max']}). Look at: the load of both hosts, the network, and other tasks in the queue.")
+
+
+def find_consumer_problem(queue: str, worker: str | None, answers: dict[str, list[str]]) -> tuple[str, str] | None:
+    """Return reason and message when, by what the workers answered, nobody takes tasks from the queue."""
+    if any(queue in queues for queues in answers.values()):
+        return None
+    if worker and worker not in answers:
+        unit = worker.partition("@")[0]
+        return "worker_silent", (f"It does not answer. Look at: systemctl status celery-worker@{unit} and "
+                                 f"journalctl -u celery-worker@{unit} on its host, and the name it runs under.")
+    if worker:
+        return "no_consumer", (f"It answers but does not consume its direct queue {queue}. "
+                               "Look at: set worker_direct to true in its settings and restart it.")
+    if not answers:
+        return "no_consumer", ("No worker answers. Look at: systemctl status 'celery-worker@*' on the worker hosts, "
+                               "and whether they use the same broker and database.")
+    known = "; ".join(f"{answering} consumes {', '.join(queues)}" for answering, queues in sorted(answers.items()))
+    return "no_consumer", f"No worker consumes this queue ({known}). Look at: the queues of the workers, and the spelling."
+
+
+def check_params(module: AnsibleModule) -> None:
+    params = module.params
+    for url in (params["broker_url"], params["result_backend"]):
+        # Without a secret in it, the URL may stand in messages as it is.
+        if url and redact(url) == url:
+            module.no_log_values.discard(url)
+    for name in params["queues"]:
+        if not re.fullmatch(r"\S+", name):
+            module.fail_json(msg=f"queues: {name!r} is empty or has spaces. Write the name of a queue.")
+    for name in params["workers"]:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
+            module.fail_json(msg=f"workers: {name!r} is not the name of a worker. Write NAME@HOST.")
+    if params["count"] < 1:
+        module.fail_json(msg="count must be at least 1.")
+    if params["timeout"] <= 0:
+        module.fail_json(msg="timeout must be more than 0 seconds.")
+    if params["max_round_trip_ms"] is not None and params["count"] < 2:
+        module.fail_json(msg="max_round_trip_ms leaves out the first task, so count must be at least 2.")
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "env_file": {"type": "path", "default": DEFAULT_ENV_FILE},
+            "broker_url": {"type": "str", "no_log": True},
+            "result_backend": {"type": "str", "no_log": True},
+            "transport_options": {
+                "type": "dict",
+                # The name "global_keyprefix" looks like a secret to Ansible.
+                "options": {"master_name": {"type": "str"}, "global_keyprefix": {"type": "str", "no_log": False}},
+            },
+            "python": {"type": "path", "default": DEFAULT_PYTHON},
+            "task": {"type": "str", "default": ECHO_TASK},
+            "args": {"type": "list", "elements": "raw"},
+            "kwargs": {"type": "dict"},
+            "expected": {"type": "raw"},
+            "queues": {"type": "list", "elements": "str", "default": []},
+            "workers": {"type": "list", "elements": "str", "default": []},
+            "count": {"type": "int", "default": 6},
+            "timeout": {"type": "float", "default": 30},
+            "max_round_trip_ms": {"type": "float"},
+        },
+        supports_check_mode=True,
+    )
+    check_params(module)
+    params = module.params
+    tasks: list[Task] = []
+    try:
+        respawn(module, params["python"])
+        connection = load_connection(
+            params["env_file"], params["broker_url"], params["result_backend"], params["transport_options"])
+        client = Client(connection, params["timeout"])
+        client.connect()
+        test = SmokeTest(client, params)
+        tasks = test.tasks
+        if module.check_mode:
+            module.exit_json(changed=False, **{**report(tasks), "workers": test.check_consumers()})
+        test.run()
+    except ClientError as exc:
+        if module.check_mode and exc.reason in ("python_missing", "env_file_missing"):
+            module.exit_json(changed=False, skipped=True, msg=f"The test would run once Celery is installed. {exc}", **report(tasks))
+        module.fail_json(msg=str(exc), reason=exc.reason, **report(tasks))
+    module.exit_json(changed=False, **report(tasks))
+
+
+if __name__ == "__main__":
+    main()

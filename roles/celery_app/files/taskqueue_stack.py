@@ -1,0 +1,28 @@
+"""The Celery application of this host: the user's own, under the settings that the inventory decides.
+
+Every unit runs ``celery -A taskqueue_stack``, so that settings apply before anything reads them, without a line
+in the user's code, and whatever way the application is made: Celery's own look-up finds ``proj``, ``proj:app``,
+``proj.celery:app`` alike.
+
+The broker and the result backend need no code here: Celery prefers the environment's CELERY_BROKER_URL and
+CELERY_RESULT_BACKEND to any application's setting (celery/app/utils.py, class Settings).
+"""
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+import json
+import os
+import shlex
+
+ENV_FILE = "/etc/celery/celery.env"
+
+# systemd has set these for the units. A person at a shell gets the same:
+#   sudo -u celery /opt/celery/current/bin/celery -A taskqueue_stack inspect active
+if "CELERY_APP" not in os.environ:
+    with open(ENV_FILE, encoding="utf-8") as env_file:
+        os.environ.update(entry.split("=", 1) for entry in shlex.split(env_file.read(), comments=True))
+
+from celery.app.utils import find_app  # noqa: E402  (eventlet and gevent patch the world before Celery is imported)
+
+app = find_app(os.environ["CELERY_APP"])
+app.conf.update(json.loads(os.environ.get("CELERY_SETTINGS", "{}")))

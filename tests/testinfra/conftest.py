@@ -1,0 +1,71 @@
+"""What the tests of all scenarios share: ways to ask a host, and the journal of a host whose test failed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+VENV = "/opt/celery/current/bin"
+
+
+@pytest.fixture
+def variables(host):
+    """The inventory's variables of this host."""
+    return host.ansible.get_variables()
+
+
+@pytest.fixture
+def redis_config(host, variables):
+    """What the running Redis says its configuration is."""
+
+    def get(directive: str) -> str:
+        return redis_cli(host, variables, "CONFIG", "GET", directive)[1]
+
+    return get
+
+
+def redis_cli(host, variables, *command: str, authenticate: bool = True) -> list[str]:
+    """The lines that Redis answers to one command. The password goes by the environment, as it should for everybody."""
+    environment = {"REDISCLI_AUTH": variables.get("redis_password", "")} if authenticate else {}
+    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if value]
+    words += ["redis-cli", "-p", str(variables.get("redis_port", 6379)), *map(shlex.quote, command)]
+    return host.check_output(" ".join(words)).splitlines()
+
+
+def workers(variables: dict) -> list[str]:
+    """The node names of the workers of a host."""
+    instances = variables.get("celery_worker_instances", [{"name": "default"}])
+    return [f"{worker['name']}@{variables['inventory_hostname']}" for worker in instances]
+
+
+def with_celery(host, code: str) -> object:
+    """Runs Python with the application as ``app``, the way the workers run it; returns what the code assigned to ``answer``."""
+    program = f"import json\nfrom taskqueue_stack import app\n{code}\nprint(json.dumps(answer))"
+    with host.sudo("celery"):
+        return json.loads(host.check_output(f"cd /; {VENV}/python -c %s", program).splitlines()[-1])
+
+
+def send(host, task: str, *args: object, worker: str) -> str:
+    """Sends a task to one worker's own queue; returns its id."""
+    return with_celery(
+        host,
+        "from celery.utils.nodenames import worker_direct\n"
+        f"answer = app.send_task({task!r}, {args!r}, queue=worker_direct({worker!r})).id",
+    )
+
+
+def result(host, task_id: str, timeout: float = 20) -> object:
+    """Waits for a task's result."""
+    return with_celery(host, f"answer = app.AsyncResult({task_id!r}).get(timeout={timeout})")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    host = item.funcargs.get("host") if hasattr(item, "funcargs") else None
+    if report.failed and host is not None:
+        with host.sudo():
+            journal = host.run("systemctl --failed --no-pager; journalctl --no-pager --lines=60")
+        report.sections.append((f"journal of {host.backend.get_pytest_id()}", journal.stdout))

@@ -1,0 +1,91 @@
+"""Redis, as a user would look at it."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import redis_cli
+
+testinfra_hosts = ["ansible://redis"]
+
+# What each system's own packages are.
+VERSIONS = {"ubuntu2204": "6.0", "ubuntu2404": "7.0", "debian11": "6.0", "debian12": "7.0", "debian13": "8.0"}
+VERSIONS |= {"rhel9": "6.2", "rocky9": "6.2", "ubi9": "6.2"}
+
+
+def _service(host) -> str:
+    return "redis-server" if host.file("/etc/debian_version").exists and host.exists("apt-get") else "redis"
+
+
+def test_version(host, variables):
+    assert f"v={VERSIONS[variables['testbed_image']]}." in host.check_output("redis-server --version")
+
+
+def test_service_runs_and_starts_at_boot(host):
+    service = host.service(_service(host))
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_configuration_belongs_to_the_distribution(host):
+    with host.sudo():
+        file = host.file("/etc/redis/redis.conf")
+        assert file.user == "redis"
+        assert file.group == ("redis" if _service(host) == "redis-server" else "root")
+        assert file.mode == 0o640
+        assert host.file("/var/lib/redis").mode == 0o750
+
+
+def test_listens_where_the_inventory_says_and_nowhere_else(host, variables):
+    port = variables.get("redis_port", 6379)
+    with host.sudo():
+        listening = {line.split()[3].rsplit(":", 1)[0].strip("[]") for line in _sockets(host, port)}
+    wanted = {address.lstrip("-") for address in variables.get("redis_bind", ["127.0.0.1", "-::1"])}
+    assert "127.0.0.1" in wanted or "0.0.0.0" in wanted
+    assert listening <= wanted
+    assert listening >= wanted - {"::1"}
+
+
+def _sockets(host, port: int) -> list[str]:
+    return host.check_output(f"ss --no-header --listening --numeric --tcp 'sport = :{port}'").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("directive", "value"),
+    [
+        ("protected-mode", "yes"),
+        ("appendonly", "yes"),
+        ("appendfsync", "everysec"),
+        ("maxmemory-policy", "noeviction"),
+        ("dir", "/var/lib/redis"),
+    ],
+)
+def test_running_configuration(redis_config, directive, value):
+    assert redis_config(directive) == value
+
+
+def test_running_configuration_is_the_inventory_s(redis_config, variables):
+    for directive, value in variables.get("redis_config", {}).items():
+        assert redis_config(directive) == str(value)
+
+
+def test_append_only_file_is_written(host, variables):
+    persistence = dict(line.split(":", 1) for line in redis_cli(host, variables, "INFO", "persistence") if ":" in line)
+    assert persistence["aof_enabled"] == "1"
+    assert persistence["aof_last_write_status"] == "ok"
+
+
+def test_refuses_whoever_has_no_password(host, variables):
+    if not variables.get("redis_password"):
+        assert redis_cli(host, variables, "PING") == ["PONG"]
+    else:
+        assert redis_cli(host, variables, "PING", authenticate=False)[0].startswith("NOAUTH")
+        assert redis_cli(host, variables, "PING") == ["PONG"]
+
+
+def test_password_is_for_redis_and_root_alone(host, variables):
+    password = variables.get("redis_password")
+    if password:
+        with host.sudo("nobody"):
+            assert host.run("cat /etc/redis/redis.conf").failed
+        with host.sudo():
+            assert password not in host.check_output("ps -eo args")

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.taskqueue.stack.plugins.filter.redis_config_errors import redis_config_errors
+
+TABLE = yaml.safe_load((Path(__file__).parents[4] / "roles/redis/vars/directives.yml").read_text(encoding="utf-8"))["__redis_directives"]
+
+
+@pytest.mark.parametrize(
+    ("config", "version"),
+    [
+        ({}, "7.0.15"),
+        ({"maxmemory": "512mb", "maxmemory-policy": "noeviction"}, "6.0.16"),
+        ({"maxmemory": 536870912}, "8.0.2"),
+        ({"save": ["3600 1", "300 100"]}, "7.0.15"),
+        ({"save": ""}, "7.0.15"),
+        ({"save": []}, "6.2.14"),
+        ({"protected-mode": True}, "6.2.14"),
+        ({"protected-mode": "no"}, "7.0.15"),
+        ({"client-output-buffer-limit": ["normal 0 0 0", "pubsub 32mb 8mb 60"]}, "7.0.15"),
+        ({"timeout": 30}, "6.0.16"),
+        ({"appenddirname": "aof"}, "7.0.15"),
+    ],
+)
+def test_what_redis_takes(config: dict, version: str) -> None:
+    assert redis_config_errors(config, TABLE, version) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "words"),
+    [
+        ({"maxmemory-polcy": "noeviction"}, "7.0.15", ["maxmemory-polcy", "did you mean maxmemory-policy?"]),
+        ({"flux-capacitor": 1}, "7.0.15", ["flux-capacitor", "is no directive of Redis 7.0.15"]),
+        ({"appenddirname": "aof"}, "6.2.14", ["appenddirname", "came with Redis 7.0", "6.2.14"]),
+        ({"maxmemory": "2 gigs"}, "7.0.15", ["maxmemory", "2 gigs", "512mb"]),
+        ({"appendonly": "maybe"}, "7.0.15", ["appendonly", "neither yes nor no"]),
+        ({"timeout": "soon"}, "7.0.15", ["timeout", "no whole number"]),
+        ({"timeout": True}, "7.0.15", ["timeout", "a whole number"]),
+        ({"maxmemory-policy": "keep-all"}, "7.0.15", ["maxmemory-policy", "noeviction"]),
+        ({"loglevel": "notice\nrequirepass x"}, "7.0.15", ["loglevel", "line break"]),
+        ({"save": {"900": 1}}, "7.0.15", ["save", "dictionary"]),
+        ({"save": [[900, 1]]}, "7.0.15", ["save", "list of lists"]),
+        ({"dir": None}, "7.0.15", ["dir", "no value"]),
+    ],
+)
+def test_what_redis_would_refuse(config: dict, version: str, words: list[str]) -> None:
+    (error,) = redis_config_errors(config, TABLE, version)
+    assert all(word in error for word in words), error
+
+
+def test_every_error_is_named_at_once() -> None:
+    assert len(redis_config_errors({"timeout": "x", "appendonly": "x", "nonsense": 1}, TABLE, "7.0.15")) == 3
+
+
+def test_only_a_dictionary_has_directives() -> None:
+    with pytest.raises(AnsibleFilterError, match="not list"):
+        redis_config_errors(["maxmemory 1gb"], TABLE, "7.0.15")
