@@ -49,7 +49,8 @@ fi
 # ansible-test fetches get-pip.py from a server of its own before it can use the machine's package index. A stub that
 # runs pip from a wheel does the same. (The name is that of ansible-test's cache: 24.2 for ansible-core up to 2.19.)
 pips=$HOME/.ansible/test/cache
-if command -v ansible-test >/dev/null && ! [ -e "$pips/get_pip_25_2.py" ] && ! answers ci-files.testing.ansible.com; then
+if ! [ -e "$pips/get_pip_25_2.py" ] && command -v ansible-test >/dev/null && ! answers ci-files.testing.ansible.com
+then
     for version in 24.2 25.2; do
         python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$pips" "pip==$version"
         cat >"$pips/get_pip_${version/./_}.py" <<PYTHON
@@ -83,8 +84,8 @@ CONF
     mv "$CONTAINERS_CONF.$$" "$CONTAINERS_CONF" # in one step: other calls may be reading it
 fi
 
-# cgroups of version 1, or of both: containers need version 2 alone. A mount namespace of its own has it, without touching the
-# machine. It must be the same one each time, because podman's network namespaces are mounts in it.
+# cgroups of version 1, or of both: containers need version 2 alone. A mount namespace of its own has it, without
+# touching the machine. It must be the same one each time, because podman's network namespaces are mounts in it.
 if [ "$(id -u)" = 0 ] && [ -d /sys/fs/cgroup ] && [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
     mkdir -p "$machine"
     exec 9>"$machine/lock"
@@ -95,7 +96,7 @@ if [ "$(id -u)" = 0 ] && [ -d /sys/fs/cgroup ] && [ ! -e /sys/fs/cgroup/cgroup.c
         touch "$machine/namespace"
         unshare --mount="$machine/namespace" --propagation private \
             sh -c 'umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup'
-        rm -rf /run/libpod /run/containers # to podman a new namespace is a reboot: nothing runs, nothing is mounted
+        rm -rf /run/libpod /run/containers /run/crun # to podman this is a reboot: nothing runs, nothing is mounted
     fi
     exec 9>&-
     exec nsenter --mount="$machine/namespace" env --chdir="$PWD" -- "$@" # nsenter itself would start in /

@@ -52,7 +52,7 @@ ENGINE_OPTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """How to build an image, and what it is. The base is an image of a registry, one of ours, or `suite:NAME`: Debian."""
+    """How to build an image. Its base is an image of a registry, one of ours, or a bare Debian: `suite:NAME`."""
 
     containerfile: str
     base: str
@@ -150,8 +150,8 @@ def build(name: str) -> str:
                 if image.sources:
                     fetch_sdists(context / image.sources)
                 engine(
-                    "build", *BUILD_OPTIONS[ENGINE], "--quiet", "--file", context / image.containerfile, "--build-arg", f"BASE={base}",
-                    "--label", f"taskqueue.kind={image.kind}", "--tag", tag, context,
+                    "build", "--quiet", *BUILD_OPTIONS[ENGINE], "--file", context / image.containerfile,
+                    "--build-arg", f"BASE={base}", "--label", f"taskqueue.kind={image.kind}", "--tag", tag, context,
                 )  # fmt: skip
     return tag
 
@@ -224,6 +224,7 @@ class Host:
         if labels.get("taskqueue.definition") == definition and self.boots():
             return
         if labels:
+            print(f"replacing {self.container}: it is broken, outdated or of another checkout", flush=True)
             engine("rm", "--force", "--volumes", self.container)
         port = free_port()
         engine(
@@ -257,7 +258,8 @@ class Host:
             if time.monotonic() > deadline:
                 raise TestbedError(f"{self.container} did not start:\n{self.journal()}")
             time.sleep(0.2)
-        while not ssh_answers(int(self.labels["taskqueue.port"])):
+        port = int(self.labels["taskqueue.port"])
+        while not ssh_answers(port):
             if time.monotonic() > deadline:
                 raise TestbedError(f"The SSH server of {self.container} does not answer:\n{self.journal()}")
             time.sleep(0.2)
@@ -274,7 +276,7 @@ class Host:
     def restart(self) -> None:
         """Restart the whole machine, as a reboot would."""
         ssh(self.scenario, "-O", "exit", self.name)
-        engine("restart", "--time=60", self.container)
+        engine("restart", "-t", "60", self.container)
         self.wait()
 
 
@@ -400,6 +402,7 @@ def install() -> None:
         packages += ["mmdebstrap"]
     if not packages:
         return
+    print(f"installing {', '.join(packages)}", flush=True)
     sudo = [] if os.getuid() == 0 else ["sudo"]
     if shutil.which("apt-get"):
         run(*sudo, "apt-get", "update")
@@ -473,6 +476,8 @@ def main() -> int:
         os.execv(RESTRICTED_HOST, [str(RESTRICTED_HOST), sys.executable, *sys.argv])
     SHARED.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        if options.command != "install" and not shutil.which(ENGINE):
+            raise TestbedError(f"There is no {ENGINE} here: {Path(__file__).name} install installs podman.")
         match options.command:
             case "install":
                 install()

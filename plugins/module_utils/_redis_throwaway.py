@@ -31,8 +31,6 @@ _PROBE_USER = "redis_config_probe"
 # the second value is what Redis takes when the candidate is silent.
 _NEUTRAL = {
     "port": ("0", "6379"),
-    "daemonize": ("no", "no"),
-    "supervised": ("no", "no"),
     "pidfile": ('""', ""),
     "logfile": ('""', ""),
     "syslog-enabled": ("no", "no"),
@@ -42,6 +40,9 @@ _NEUTRAL = {
     "maxclients": ("100", "10000"),
 }
 _NEUTRAL_DEFAULTS = {name: default for name, (_line, default) in _NEUTRAL.items()} | {"unixsocket": "", "aclfile": ""}
+# How the process is run, which the unit's command line decides (Debian's has `--supervised systemd --daemonize no`) and
+# CONFIG REWRITE then puts into the file.
+_UNIT_DECIDES = ("daemonize", "supervised")
 _NEUTRAL_TLS_DEFAULTS = {"tls-port": "0", "tls-replication": "no"}
 
 # Commands that are needed here under their own names.
@@ -65,7 +66,7 @@ class Meaning:
 
     values: dict[str, str]
     users: dict[str, str]
-    # What CONFIG GET does not show: rename-command, loadmodule and the like, as it is written.
+    # As it is written; see the function.
     unasked: list[tuple[str, tuple[str, ...]]]
 
 
@@ -86,7 +87,11 @@ def server_words(output: str) -> str:
         shown = line.split()[0] if number and reason.startswith("Bad directive") else masked(line or "")
         return f'at line {number}, "{shown}": {reason}' if number else reason
     # The last start is the one that counts, and what was said before the file had been read is noise.
-    logged = _LOG_LINE.findall(_UNRESOLVED.sub(r"# \1", output.rpartition("Configuration loaded")[2]))
+    output = output.rpartition("Configuration loaded")[2]
+    unknown = _UNRESOLVED.findall(output)
+    if unknown:
+        return f"{', '.join(unknown)}: Unresolved Configuration(s) Detected"
+    logged = _LOG_LINE.findall(output)
     return "; ".join(logged[-4:] or [line.strip() for line in output.splitlines() if line.strip()][-3:])
 
 
@@ -97,7 +102,12 @@ def stated(directives: list[Directive], name: str, default: str) -> str:
         return os.path.realpath(value) if value else ""
     if value.isdigit():
         return str(int(value))
-    return value.lower() if value.lower() in ("yes", "no") or name == "supervised" else value
+    return value.lower() if value.lower() in ("yes", "no") else value
+
+
+def unasked(directives: list[Directive], values: dict[str, str]) -> list[tuple[str, tuple[str, ...]]]:
+    """What stands in the text and CONFIG GET does not show: rename-command, loadmodule and the like."""
+    return sorted((item.key, item.args) for item in directives if item.name not in (*values, *_UNIT_DECIDES, "user"))
 
 
 class ThrowAway:
@@ -150,11 +160,11 @@ class ThrowAway:
         for name, default in _NEUTRAL_DEFAULTS.items():
             values[name] = stated(self.directives, name, default)
         values["dir"] = stated(self.directives, "dir", "")
-        values.pop("slaveof", None)
+        for name in ("slaveof", *_UNIT_DECIDES):
+            values.pop(name, None)
         users = self.client.users()
         del users[_PROBE_USER]
-        unasked = [(item.key, item.args) for item in self.directives if item.name not in values and item.name != "user"]
-        return Meaning(values, users, sorted(unasked))
+        return Meaning(values, users, unasked(self.directives, values))
 
     def refusal(self, name: str) -> str:
         """Why this Redis would not take that parameter at run time; empty when it would."""
@@ -231,6 +241,7 @@ class ThrowAway:
             )
             lines.append("" if missing or harmful else line)
         lines += [f"{name} {value}" for name, (value, _default) in _NEUTRAL.items()]
+        lines += [f"{name} no" for name in _UNIT_DECIDES]
         lines += [f'dir "{self._place}"', f'unixsocket "{self._place}/socket"']
         if stated(self.directives, "tls-port", "0") != "0":
             # Certificates are read when something uses TLS, and replication does so without listening.

@@ -19,7 +19,6 @@ import sys
 import typing as t
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 DEFAULT_PYTHON = "/opt/celery/current/bin/python"
@@ -30,8 +29,6 @@ DEFAULT_ENV_FILE = "/etc/celery/celery.env"
 TRANSPORT_OPTIONS = ("broker_transport_options", "result_backend_transport_options")
 CONNECTION_SETTINGS = (
     *TRANSPORT_OPTIONS, "broker_use_ssl", "control_exchange", "redis_backend_use_ssl", "task_default_queue")
-# Celery prefers these to what it is told (celery/app/utils.py).
-OVERRIDING_VARIABLES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
 # Seconds until a host that does not answer at all counts as unreachable.
 CONNECT_LIMIT = 5.0
@@ -70,24 +67,21 @@ class Connection(t.NamedTuple):
     settings: dict[str, t.Any]
 
 
-def require_python(python: str) -> None:
-    if not (os.path.isfile(python) and os.access(python, os.X_OK)):
-        raise ClientError("python_missing", f"There is no Python to run at {python}. Look at: has the role celery_app "
-                                            "run on this host? Or name the interpreter that has Celery with python.")
-
-
-def respawn(module: AnsibleModule, python: str) -> None:
+def respawn(python: str) -> None:
     """Go on in the interpreter that has Celery; does not return on the first call."""
     if has_respawned():
-        # The first entry is the working directory, where an application may keep a celery.py of its own.
-        sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+        # An empty entry is the working directory, where an application may keep a celery.py of its own.
+        sys.path[:] = [path for path in sys.path if path]
         return
-    require_python(python)
+    if not (os.path.isfile(python) and os.access(python, os.X_OK)):
+        raise ClientError(
+            "python_missing", f"There is no Python to run at {python}. Look at: has the role celery_app run on this host? "
+                              "Or name the interpreter that has Celery with python.")
     try:
         respawn_module(python)
     except OSError as exc:
-        module.fail_json(msg=f"{python} does not start: {exc.strerror}. Look at: is it a Python of this machine?",
-                         reason="python_missing")
+        raise ClientError(
+            "python_missing", f"{python} does not start: {exc.strerror}. Look at: is it a Python for this machine?") from None
 
 
 def read_env_file(path: str) -> dict[str, str]:
@@ -96,11 +90,13 @@ def read_env_file(path: str) -> dict[str, str]:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
-        raise ClientError("env_file_missing", f"There is no {path}. Look at: has the role celery_app run on this host? "
-                                              "Or name the file with env_file, or give broker_url.") from None
+        raise ClientError(
+            "env_file_missing", f"There is no {path}. Look at: has the role celery_app run on this host? "
+                                "Or name the file with env_file, or give broker_url.") from None
     except OSError as exc:
-        raise ClientError("env_file_unreadable", f"Cannot read {path}: {exc.strerror}. Look at: its owner and mode "
-                                                 "against the user this task runs as (become).") from None
+        raise ClientError(
+            "env_file_unreadable", f"Cannot read {path}: {exc.strerror}. Look at: its owner and mode against the user "
+                                   "this task runs as (become).") from None
     except UnicodeDecodeError:
         raise ClientError("env_file_malformed", f"{path} is not UTF-8. Write it as UTF-8.") from None
 
@@ -116,8 +112,9 @@ def read_env_file(path: str) -> dict[str, str]:
             words = ["an open", "quote"]
         if not equals or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or len(words) > 1:
             # The line itself is not shown: it may hold a password.
-            raise ClientError("env_file_malformed", f"{path}, line {number} is not NAME='value'. Write it so, "
-                                                    "with the whole value in one pair of quotes.")
+            raise ClientError(
+                "env_file_malformed", f"{path}, line {number} is not NAME='value'. Write it so, with the whole value in "
+                                      "one pair of quotes.")
         variables[name] = words[0] if words else ""
     return variables
 
@@ -141,19 +138,26 @@ def load_connection(
     if not isinstance(settings, dict):
         raise ClientError("env_file_malformed", f"CELERY_SETTINGS in {env_file} is not a JSON object. Write {{...}}.")
     settings = {key: settings[key] for key in CONNECTION_SETTINGS if key in settings}
+    added = {key: value for key, value in (transport_options or {}).items() if value is not None}
     for key in TRANSPORT_OPTIONS:
-        given = settings.get(key) or {}
-        if not isinstance(given, dict):
-            raise ClientError("env_file_malformed", f"{key} in CELERY_SETTINGS of {env_file} is not an object.")
-        settings[key] = {**given, **{name: value for name, value in (transport_options or {}).items() if value is not None}}
+        options = settings.get(key) or {}
+        if not isinstance(options, dict):
+            raise ClientError("env_file_malformed", f"{key} in CELERY_SETTINGS of {env_file} is not an object. Write {{...}}.")
+        settings[key] = {**options, **added}
 
-    broker = broker_url or env.get("CELERY_BROKER_URL")
-    backend = result_backend or broker_url or env.get("CELERY_RESULT_BACKEND")
-    for name, option, url in (("CELERY_BROKER_URL", "broker_url", broker), ("CELERY_RESULT_BACKEND", "result_backend", backend)):
-        if not url:
-            raise ClientError("env_file_malformed", f"{env_file} does not set {name}. Add it, or give {option}.")
-        check_url(url, option if url in (broker_url, result_backend) else f"{name} in {env_file}")
-    return Connection(t.cast(str, broker), t.cast(str, backend), settings)
+    backend = result_backend or broker_url
+    return Connection(
+        choose_url("broker_url", broker_url, "CELERY_BROKER_URL", env, env_file),
+        choose_url("result_backend", backend, "CELERY_RESULT_BACKEND", env, env_file),
+        settings)
+
+
+def choose_url(option: str, given: str | None, variable: str, env: dict[str, str], env_file: str) -> str:
+    url = given or env.get(variable)
+    if not url:
+        raise ClientError("env_file_malformed", f"{env_file} does not set {variable}. Add it, or give {option}.")
+    check_url(url, option if given else f"{variable} in {env_file}")
+    return url
 
 
 def split_urls(url: str) -> list[str]:
@@ -166,14 +170,15 @@ def check_url(url: str, source: str) -> None:
     for part in split_urls(url):
         try:
             parts = urlsplit(part)
-            parts.port
+            well_formed = parts.scheme in ("redis", "rediss", "sentinel") and parts.hostname and parts.port != 0 \
+                and re.fullmatch("/?[0-9]*", parts.path) and not parts.fragment
         except ValueError:
-            parts = None
-        if not parts or not parts.hostname or parts.scheme not in ("redis", "rediss", "sentinel") \
-                or not re.fullmatch("/?[0-9]*", parts.path) or parts.fragment:
-            raise ClientError("bad_url", f"{source} is not a URL of the form redis://user:password@host:port/db, "
-                                         "rediss://... or sentinel://host:port/db;sentinel://...; user and password must "
-                                         "be percent-encoded. The filter taskqueue.stack.redis_url writes it right.")
+            well_formed = False
+        if not well_formed:
+            raise ClientError(
+                "bad_url", f"{source} is not a URL of the form redis://user:password@host:port/db, rediss://... or "
+                           "sentinel://host:port/db;sentinel://... with user and password percent-encoded. "
+                           "The filter taskqueue.stack.redis_url writes such URLs.")
 
 
 def redact(url: str) -> str:
@@ -205,15 +210,17 @@ def find_secrets(connection: Connection) -> set[str]:
 
 def make_app(connection: Connection, timeout: float) -> t.Any:
     """Return a Celery application of our own that talks to the workers' broker and never loads their code."""
-    for name in OVERRIDING_VARIABLES:
-        os.environ.pop(name, None)
+    # Celery prefers CELERY_BROKER_URL and others to what it is told, and imports the module CELERY_CONFIG_MODULE names.
+    for name in [name for name in os.environ if name.startswith("CELERY_")]:
+        del os.environ[name]
     try:
         from celery import Celery
         from redis.backoff import NoBackoff
         from redis.retry import Retry
     except Exception as exc:
-        raise ClientError("celery_missing", f"{sys.executable} cannot import Celery with Redis: {exc}. Look at: install "
-                                            "celery[redis] there, or name the interpreter that has it with python.") from None
+        raise ClientError(
+            "celery_missing", f"{sys.executable} cannot import Celery with Redis: {exc}. Look at: install celery[redis] "
+                              "there, or name the interpreter that has it with python.") from None
     # fixups: Django's would load the application's settings.
     app = Celery("taskqueue.stack", set_as_current=False, loader="celery.loaders.app:AppLoader", fixups=())
     limit = min(timeout, CONNECT_LIMIT)
@@ -290,7 +297,8 @@ class Client:
     def __init__(self, connection: Connection, timeout: float) -> None:
         self.urls = connection[:2]
         self.secrets = find_secrets(connection)
-        self.app = make_app(connection, timeout)
+        with self.explained("broker"):
+            self.app = make_app(connection, timeout)
 
     @contextlib.contextmanager
     def explained(self, part: str) -> t.Iterator[None]:
@@ -312,7 +320,8 @@ class Client:
             elif kind == "bad_settings" or not words:
                 words = f"{type(exc).__name__}: {words}"
             name = "broker" if part == "broker" else "result backend"
-            raise ClientError(f"{part}_{kind}", f"Expected the {name} {redact(url)} to answer; got: {words}. {HINTS[kind]}") from None
+            raise ClientError(
+                f"{part}_{kind}", f"Expected the {name} {redact(url)} to answer; got: {words}. {HINTS[kind]}") from None
 
     def scrub(self, text: str) -> str:
         """Take passwords out of words that come from elsewhere, redis-py's picture of a client included."""

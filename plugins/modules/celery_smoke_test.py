@@ -254,15 +254,15 @@ class Task:
     reason: str | None = None
 
 
-def summarize(values: list[float]) -> dict[str, float] | None:
-    if not values:
+def summarize(tasks: list[Task]) -> dict[str, float] | None:
+    times = sorted(task.round_trip_ms for task in tasks if task.round_trip_ms is not None)
+    if not times:
         return None
-    values = sorted(values)
     return {
-        "min": values[0],
-        "median": round(statistics.median(values), 2),
-        "p95": values[math.ceil(0.95 * len(values)) - 1],
-        "max": values[-1],
+        "min": times[0],
+        "median": round(statistics.median(times), 2),
+        "p95": times[math.ceil(0.95 * len(times)) - 1],
+        "max": times[-1],
     }
 
 
@@ -282,8 +282,8 @@ def report(tasks: list[Task]) -> dict[str, t.Any]:
         "succeeded": len(good),
         "failed_tasks": len(tasks) - len(good),
         "workers": sorted({task.worker for task in tasks if task.worker and task.state in READY_STATES}),
-        "round_trip_ms": summarize([task.round_trip_ms for task in good if not task.first]),
-        "first_round_trip_ms": summarize([task.round_trip_ms for task in good if task.first]),
+        "round_trip_ms": summarize([task for task in good if not task.first]),
+        "first_round_trip_ms": summarize([task for task in good if task.first]),
     }
 
 
@@ -293,6 +293,7 @@ class SmokeTest:
         self.params = params
         self.echo = params["task"] == ECHO_TASK and params["args"] is None and params["kwargs"] is None
         self.tasks: list[Task] = []
+        self.started: dict[str, float] = {}
         self.deadline = 0.0
 
     def find_targets(self) -> list[Target]:
@@ -300,12 +301,12 @@ class SmokeTest:
 
         workers, queues = self.params["workers"], self.params["queues"]
         if not workers and not queues:
-            queues = [self.client.app.conf.task_default_queue]
-        return [Target(f"queue {queue}", queue, None) for queue in queues] \
-            + [Target(f"worker {worker}", worker_direct(worker).name, worker) for worker in workers]
+            queues = [str(self.client.app.conf.task_default_queue)]
+        return [Target(f"queue {queue}", queue, None) for queue in queues] + [
+            Target(f"worker {worker}", worker_direct(worker).name, worker) for worker in workers]
 
     def run(self) -> None:
-        """Prove every target at once, so that silent ones share the time limit, then measure them one by one."""
+        """Prove all targets at once, so that silent ones share the time limit, then measure them one by one."""
         targets = self.find_targets()
         self.deadline = time.monotonic() + self.params["timeout"]
         try:
@@ -315,69 +316,70 @@ class SmokeTest:
                     self.prove([target])
         except ClientError:
             with contextlib.suppress(ClientError):
-                self.forget()
+                self.client.forget(self.started)
             raise
-        self.forget()
+        self.client.forget(self.started)
         self.check_speed()
 
-    def forget(self) -> None:
-        self.client.forget([task.id for task in self.tasks])
-
     def prove(self, targets: list[Target], first: bool = False) -> None:
-        tasks = [Task(str(uuid.uuid4()), target.name, target.queue, first, target.worker) for target in targets]
-        self.wait(tasks, [self.send(task) for task in tasks])
+        tasks = [self.send(target, first) for target in targets]
+        self.wait(tasks)
         problems = self.explain_unfinished([task for task in tasks if task.state not in READY_STATES])
         for task in tasks:
             if task.state in READY_STATES:
                 problems += self.judge(task)
         if problems:
-            reason = next(task.reason for task in tasks if task.reason)
-            raise ClientError(t.cast(str, reason), " ".join(problems))
+            raise ClientError(next(task.reason for task in tasks if task.reason), " ".join(problems))
 
-    def send(self, task: Task) -> float:
+    def send(self, target: Target, first: bool) -> Task:
+        task = Task(str(uuid.uuid4()), target.name, target.queue, first, target.worker)
         args, kwargs = self.params["args"] or [], self.params["kwargs"] or {}
         if self.echo:
             args, kwargs = [task.id], {"index": 0}
-        started = time.monotonic()
-        self.client.send(
-            task.id, self.params["task"], args, kwargs, task.queue,
-            expires=max(self.deadline - started, 0) + EXPIRY_MARGIN)
+        now = time.monotonic()
+        expires = max(self.deadline - now, 0) + EXPIRY_MARGIN
+        self.client.send(task.id, self.params["task"], args, kwargs, target.queue, expires)
+        self.started[task.id] = now
         self.tasks.append(task)
-        return started
+        return task
 
-    def wait(self, tasks: list[Task], started: list[float]) -> None:
-        """Poll for the results; pauses are a fiftieth of the time waited, so that they neither blur it nor load Redis."""
-        waiting = dict(zip((task.id for task in tasks), started))
+    def wait(self, tasks: list[Task]) -> None:
+        """Poll for the results. Pauses are a fiftieth of the time waited: they neither blur it nor load Redis."""
+        started = min(self.started[task.id] for task in tasks)
         while True:
-            for task in tasks:
-                if task.id in waiting:
-                    meta = self.client.fetch(task.id)
-                    if meta:
-                        task.state = meta["status"]
-                    if meta and task.state in READY_STATES:
-                        task.round_trip_ms = round((time.monotonic() - waiting.pop(task.id)) * 1000, 2)
-                        task.worker = meta.get("worker") or task.worker
-                        # Types that Celery adds to JSON, as dates, become text.
-                        task.result = json.loads(json.dumps(meta["result"], default=str))
+            tasks = [task for task in tasks if not self.is_finished(task)]
             now = time.monotonic()
-            if not waiting or now > self.deadline:
+            if not tasks or now > self.deadline:
                 return
-            time.sleep(min(max((now - min(waiting.values())) / 50, 0.0005), 0.05))
+            time.sleep(min(max((now - started) / 50, 0.0005), 0.05))
+
+    def is_finished(self, task: Task) -> bool:
+        meta = self.client.fetch(task.id)
+        if not meta:
+            return False
+        task.state = meta["status"]
+        if task.state not in READY_STATES:
+            return False
+        task.round_trip_ms = round((time.monotonic() - self.started[task.id]) * 1000, 2)
+        task.worker = meta.get("worker") or task.worker
+        # Types that Celery adds to JSON, as dates, become text.
+        task.result = json.loads(json.dumps(meta["result"], default=str))
+        return True
 
     def judge(self, task: Task) -> list[str]:
         """Compare a finished task with what was expected."""
         name = self.params["task"]
         if task.state == "REVOKED":
             task.reason = "task_revoked"
-            return [f"{task.target}: expected {name} to run; the worker refused it as expired or revoked. "
+            return [f"{task.target}: expected {name} to run; the worker dropped it as expired or revoked. "
                     "Look at: the clocks of the hosts (timedatectl), and whether somebody revoked it."]
         if task.state == "FAILURE":
             error = task.result if isinstance(task.result, dict) else {}
             task.reason = "task_failed"
             if error.get("exc_type") == "NotRegistered":
                 task.reason = "not_registered"
-                return [f"{task.target}: expected {name} to run; the worker does not know it. Look at: the name, and which "
-                        "application and release the worker runs (celery inspect registered)."]
+                return [f"{task.target}: expected {name} to run; the worker does not know it. Look at: the name, and "
+                        "which application and release the worker runs (celery inspect registered)."]
             message = error.get("exc_message") or ""
             words = self.client.scrub(message if isinstance(message, str) else ", ".join(str(part) for part in message))
             return [f"{task.target}: expected {name} to return; it raised {error.get('exc_type')}: {shorten(words)}. "
@@ -411,17 +413,20 @@ class SmokeTest:
             finding = None if unasked else find_consumer_problem(task.queue, task.worker, answers)
             if task.id not in untaken:
                 task.reason = "not_finished"
-                text = (f"it was taken and has not finished (state {task.state}). Look at: is the worker busy with other tasks "
-                        "(celery inspect active), does it store results in this result backend, and what does its journal say?")
+                text = (f"was taken and has not finished (state {task.state}). Look at: is the worker busy with other "
+                        "tasks (celery inspect active), does it store results in this result backend, and what does "
+                        "its journal say?")
             elif finding:
                 task.reason, text = finding
-                text = f"it was sent and never taken. {text}"
+                text = f"was never taken. {text}"
             else:
                 task.reason = "not_taken"
                 text = unasked or "Look at: is the worker busy with other tasks (celery inspect active), or stuck?"
-                text = f"it was sent and never taken; {untaken[task.id]} tasks wait in the queue. {text}"
+                text = f"was never taken; {untaken[task.id]} tasks wait in the queue. {text}"
+            came = sum(other.target == task.target and other.state == "SUCCESS" for other in self.tasks)
             problems.append(
-                f"{task.target}: expected a result of {self.params['task']} within {self.params['timeout']:g} s; {text}")
+                f"{task.target}: expected {self.params['count']} results of {self.params['task']} within "
+                f"{self.params['timeout']:g} s, got {came}; the next task {text}")
         return problems
 
     def ask_queues(self, workers: set[str | None]) -> dict[str, list[str]]:
@@ -443,11 +448,14 @@ class SmokeTest:
         if limit is not None and measured["median"] > limit:
             raise ClientError(
                 "too_slow",
-                f"Expected a median round trip of at most {limit:g} ms; it was {measured['median']} ms (min {measured['min']}, "
-                f"max {measured['max']}). Look at: the load of both hosts, the network, and other tasks in the queue.")
+                f"Expected a median round trip of at most {limit:g} ms; it was {measured['median']} ms (min "
+                f"{measured['min']}, max {measured['max']}). Look at: the load of the hosts, the network, and other tasks "
+                "in the queue.")
 
 
-def find_consumer_problem(queue: str, worker: str | None, answers: dict[str, list[str]]) -> tuple[str, str] | None:
+def find_consumer_problem(
+    queue: str, worker: str | None, answers: dict[str, list[str]],
+) -> tuple[str, str] | None:
     """Return reason and message when, by what the workers answered, nobody takes tasks from the queue."""
     if any(queue in queues for queues in answers.values()):
         return None
@@ -462,7 +470,8 @@ def find_consumer_problem(queue: str, worker: str | None, answers: dict[str, lis
         return "no_consumer", ("No worker answers. Look at: systemctl status 'celery-worker@*' on the worker hosts, "
                                "and whether they use the same broker and database.")
     known = "; ".join(f"{answering} consumes {', '.join(queues)}" for answering, queues in sorted(answers.items()))
-    return "no_consumer", f"No worker consumes this queue ({known}). Look at: the queues of the workers, and the spelling."
+    return "no_consumer", (f"No worker consumes this queue ({known}). Look at: the queues of the workers, "
+                           "and the spelling.")
 
 
 def check_params(module: AnsibleModule) -> None:
@@ -513,7 +522,7 @@ def main() -> None:
     params = module.params
     tasks: list[Task] = []
     try:
-        respawn(module, params["python"])
+        respawn(params["python"])
         connection = load_connection(
             params["env_file"], params["broker_url"], params["result_backend"], params["transport_options"])
         client = Client(connection, params["timeout"])
@@ -525,7 +534,8 @@ def main() -> None:
         test.run()
     except ClientError as exc:
         if module.check_mode and exc.reason in ("python_missing", "env_file_missing"):
-            module.exit_json(changed=False, skipped=True, msg=f"The test would run once Celery is installed. {exc}", **report(tasks))
+            msg = f"Celery is not installed here yet, so nothing was tested. {exc}"
+            module.exit_json(changed=False, skipped=True, msg=msg, **report(tasks))
         module.fail_json(msg=str(exc), reason=exc.reason, **report(tasks))
     module.exit_json(changed=False, **report(tasks))
 

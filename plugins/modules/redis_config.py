@@ -196,11 +196,10 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway i
     ThrowAway,
     identity,
     server_words,
+    unasked,
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd_unit import SystemdUnit
 
-# The unit's command line decides the first two (Debian's has `--supervised systemd --daemonize no`), failover the third.
-NOT_COMPARED = ("supervised", "daemonize", "replicaof")
 # While one of these waits for a restart, nothing is opened that it is going to close.
 GUARDS = {"bind", "port", "protected-mode", "requirepass", "aclfile"}
 # The rank of a step that lets somebody in who was kept out.
@@ -391,21 +390,24 @@ class RedisConfig:
             "restart_required": [{"directive": name, "reason": reason} for name, reason in plan.restart.items()],
             "restarted": bool(running and self.unit and plan.restart and self.module.params["restart"] == "needed"),
             "started": bool(self.unit and not running),
-            "diff": [],
         }
         self.to_enable = self.unit is not None and enabled is not None and enabled != is_enabled
         attributes = same and self._set_attributes(same)
         result["changed"] = bool(not same or plan.steps or result["restarted"] or result["started"] or self.to_enable or attributes)
         if version:
             result["version"] = version
-        if not same:
-            before, after = masked(self.installed or ""), masked(self.target, elsewhere=self.installed or "")
-            result["diff"].append({"before_header": self.path, "after_header": self.path, "before": before, "after": after})
-        if plan.steps:
-            before, after = "\n".join(plan.before) + "\n", "\n".join(plan.after) + "\n"
-            shown = {"before": masked(before), "after": masked(after, elsewhere=before)}
-            result["diff"].append({"before_header": "running server", "after_header": "running server", **shown})
+        if self.module._diff:  # pylint: disable=protected-access
+            result["diff"] = self._diff(plan, same)
         return result
+
+    def _diff(self, plan: Plan, same: bool) -> list[dict[str, str]]:
+        found = [] if same else [(self.path, self.installed or "", self.target)]
+        if plan.steps:
+            found.append(("running server", "\n".join(plan.before) + "\n", "\n".join(plan.after) + "\n"))
+        return [
+            {"before_header": what, "after_header": what, "before": masked(before), "after": masked(after, elsewhere=before)}
+            for what, before, after in found
+        ]
 
     def _check_input(self) -> None:
         content = self.module.params["content"]
@@ -472,8 +474,8 @@ class RedisConfig:
         except NotFound as error:
             what = f"{self.unit.name} runs as process {process_id}" if self.unit else "A Redis runs"
             raise Problem(
-                f"{what}, and it could not be asked: {error}. Nothing was changed. Give its present password in login_password "
-                "(login_user with it, where the default user is off), or stop what else uses the port."
+                f"{what}, and it could not be asked: {error}. Nothing was changed. Give its present password as login_password "
+                "(redis_password in the role redis; login_user with it, where the default user is off), or stop what else has the port."
             ) from error
 
     def _plan(self, proof: ThrowAway, client: RedisClient, same: bool) -> Plan:
@@ -489,7 +491,7 @@ class RedisConfig:
         changes: dict[str, tuple[str, str]] = {}
         for name in sorted(self._spoken_for()):
             new, old = self.wanted.values.get(name), running.get(name)
-            if new in (None, old) or name in NOT_COMPARED or (name == "dir" and not new):
+            if new in (None, old) or name == "replicaof" or (name == "dir" and not new):
                 continue
             if name == "maxclients" and self._beyond_file_limit(int(new), client):
                 continue
@@ -531,9 +533,8 @@ class RedisConfig:
 
     def _unasked(self) -> dict[str, str]:
         """What CONFIG GET does not show, and has changed since the file that the server started with."""
-        before = parse(self.last_good or self.installed or "")
-        present = {(item.key, item.args) for item in before if item.name not in self.wanted.values and item.name != "user"}
-        names = {key.split(" ")[0] for key, _args in present ^ set(self.wanted.unasked)} - {"include"}
+        before = unasked(parse(self.last_good or self.installed or ""), self.wanted.values)
+        names = {key.split(" ")[0] for key, _args in set(before) ^ set(self.wanted.unasked)} - {"include"}
         return {name: "Redis reads it when it starts, and at no other time" for name in sorted(names)}
 
     def _user_changes(self, users: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:

@@ -24,7 +24,11 @@ printf '%s\n' 'NAME="Red Hat Enterprise Linux"' 'VERSION="9.6 (Plow)"' 'ID="rhel
 echo 'Red Hat Enterprise Linux release 9.6 (Plow)' >/etc/redhat-release
 ln -s redhat-release /etc/system-release
 rm -f /etc/debian_version
+printf '%s\n' '\S' 'Kernel \r on an \m' | tee /etc/issue >/etc/issue.net
+mkdir -p /etc/sysconfig /etc/pki/tls/certs
+ln -s /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt
 
+sed -i 's|^%_dbpath\s.*|%_dbpath /var/lib/rpm|' /usr/lib/rpm/macros # Debian's is in the home of whoever calls
 rpm --install --force-debian /base/*.rpm
 mkdir /etc/yum.repos.d
 printf '%s\n' '[stand-in]' 'name=Packages of the stand-in' 'baseurl=file:///usr/share/stand-in/repository' \
