@@ -7,8 +7,17 @@ CACHE := $(CURDIR)/.cache
 VENV := $(CURDIR)/.venv
 # The checkout, seen under the path where Ansible looks for a collection.
 LINK := $(CACHE)/collections/ansible_collections/taskqueue/stack
-# ansible-test insists on a real directory of that name inside a git repository: a copy of what git sees.
-TREE := $(CACHE)/tree/ansible_collections/taskqueue/stack
+# ansible-test insists on a real directory of that name inside a git repository: a copy of what git sees, one for each
+# target, as they run side by side.
+TREE = $(CACHE)/tree-$@/ansible_collections/taskqueue/stack
+define COPY
+	rm -rf $(TREE) && mkdir -p $(TREE)
+	git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - | tar -xf - -C $(TREE)
+	cd $(TREE) && git init --quiet && git add --all
+endef
+
+# Does nothing on an ordinary machine; on a restricted one, what has to be done there.
+HOST_ENV := $(CURDIR)/molecule/shared/restricted-host.sh
 
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CACHE)/collections
@@ -33,27 +42,23 @@ $(LINK):
 	mkdir -p $(@D)
 	ln -sfn $(CURDIR) $@
 
-.PHONY: tree
-tree: setup
-	rm -rf $(TREE) && mkdir -p $(TREE)
-	git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - | tar -xf - -C $(TREE)
-	cd $(TREE) && git init --quiet && git add --all
-
 .PHONY: lint
 lint: setup  ## ansible-lint, profile production.
-	ansible-lint --offline --profile production
+	ansible-lint
 
 .PHONY: sanity
-sanity: tree  ## ansible-test sanity.
-	cd $(TREE) && ansible-test sanity --venv --requirements --python 3.11
+sanity: setup  ## ansible-test sanity.
+	$(COPY)
+	cd $(TREE) && $(HOST_ENV) ansible-test sanity --venv --requirements --python 3.11
 
 .PHONY: unit
-unit: tree  ## Unit tests, on the controller's Python and on the oldest a host may have.
-	cd $(TREE) && ansible-test units --venv --requirements --python 3.11
-	cd $(TREE) && ansible-test units --venv --requirements --python 3.9
+unit: setup  ## Unit tests, on the controller's Python and on the oldest a host may have.
+	$(COPY)
+	cd $(TREE) && $(HOST_ENV) ansible-test units --venv --requirements --python 3.11
+	uv python find --quiet 3.9 || uv python install 3.9
+	cd $(TREE) && PATH="$$(dirname "$$(uv python find 3.9)"):$$PATH" $(HOST_ENV) ansible-test units --venv --requirements --python 3.9
 
-# --- Test hosts: containers that boot systemd, reached by SSH. restricted-host.sh does nothing on an ordinary machine.
-HOST_ENV := $(CURDIR)/molecule/shared/restricted-host.sh
+# --- Test hosts: containers that boot systemd, reached by SSH.
 TESTBED := $(HOST_ENV) python3 $(CURDIR)/molecule/shared/testbed.py
 # Scenarios in the order in which a failure tells most.
 SCENARIOS := $(filter-out shared images,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
@@ -61,6 +66,11 @@ SCENARIOS := $(filter-out shared images,$(notdir $(patsubst %/molecule.yml,%,$(w
 .PHONY: engine
 engine: setup
 	$(TESTBED) install
+
+.PHONY: test
+test:  ## Everything: lint, documentation, sanity, units, all scenarios; two at a time. What fails is named at the end.
+	$(MAKE) setup
+	$(MAKE) --jobs=2 --output-sync=target --keep-going lint docs-check sanity unit molecule
 
 .PHONY: molecule
 molecule: $(addprefix molecule-,$(SCENARIOS))  ## Every Molecule scenario. One of them: make molecule-default
@@ -73,6 +83,11 @@ demo: engine  ## Build two test hosts, Ubuntu and RHEL 9, provision both over SS
 	$(TESTBED) up demo examples/inventories/demo.yml
 	$(HOST_ENV) ansible-playbook --inventory .cache/testbed/demo/inventory taskqueue.stack.site
 	$(HOST_ENV) ansible-playbook --inventory .cache/testbed/demo/inventory taskqueue.stack.smoke_test
+	@tests/demo-tour
+
+.PHONY: bench
+bench: engine  ## What a run costs, as ratios measured side by side.
+	$(HOST_ENV) python3 tests/benchmark/bench.py
 
 .PHONY: shell
 shell: engine  ## A shell in which podman, molecule and ansible see the test hosts.
@@ -93,8 +108,9 @@ docs: setup  ## Write the reference pages, docs/reference.
 	$(call REFERENCE,docs/reference)
 
 .PHONY: docs-check
-docs-check: tree  ## Fail when documentation is malformed, or docs/reference is not what `make docs` writes.
-	cd $(TREE) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all --disallow-unknown-collection-refs .
+docs-check: setup  ## Fail when documentation is malformed, or docs/reference is not what `make docs` writes.
+	$(COPY)
+	cd $(TREE) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=dependent --disallow-unknown-collection-refs .
 	antsibull-changelog lint
 	rm -rf $(CACHE)/reference && mkdir $(CACHE)/reference
 	$(call REFERENCE,$(CACHE)/reference)

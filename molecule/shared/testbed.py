@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -94,7 +93,7 @@ class TestbedError(Exception):
 
 def run(*command: str | Path, stdin: str | None = None, check: bool = True) -> str:
     """Return what the command prints; when it fails, say what it printed."""
-    done = subprocess.run(command, input=stdin, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
     if check and done.returncode != 0:
         raise TestbedError(f"{shlex.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
     return done.stdout if done.returncode == 0 else ""
@@ -276,7 +275,7 @@ class Host:
     def restart(self) -> None:
         """Restart the whole machine, as a reboot would."""
         ssh(self.scenario, "-O", "exit", self.name)
-        engine("restart", "-t", "60", self.container)
+        engine("restart", "-t", "600", self.container)  # no kill: systemd has its own time limits
         self.wait()
 
 
@@ -304,12 +303,15 @@ def free_port() -> int:
     """A port of our choice, so that it stays the same when the container restarts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def ssh_answers(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            # Without a greeting of ours the server would log an error.
+            connection.sendall(b"SSH-2.0-testbed\r\n")
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
@@ -347,11 +349,16 @@ def host_of(scenario: str, name: str) -> Host:
 
 def read_inventory(scenario: str, inventory: Path) -> list[Host]:
     listing = json.loads(run("ansible-inventory", "--inventory", inventory, "--list"))
+    variables = listing.pop("_meta")["hostvars"]
     hosts = []
-    for name, variables in listing["_meta"]["hostvars"].items():
-        if "testbed_image" not in variables:
-            raise TestbedError(f"{inventory}: host {name!r} has no variable testbed_image.")
-        hosts.append(Host(scenario, name, variables["testbed_image"], tuple(variables.get("testbed_options", ()))))
+    for name in sorted({name for group in listing.values() for name in group.get("hosts", ())}):
+        try:
+            image = variables[name]["testbed_image"]
+        except KeyError:
+            raise TestbedError(f"{inventory}: host {name!r} has no variable testbed_image.") from None
+        hosts.append(Host(scenario, name, image, tuple(variables[name].get("testbed_options", ()))))
+    if not hosts:
+        raise TestbedError(f"{inventory} has no hosts, or does not exist.")
     return hosts
 
 
@@ -464,10 +471,15 @@ def main() -> int:
         ("shell", "log in to a host"),
     ):
         command = commands.add_parser(name, help=text)
+        if name == "down":
+            which = command.add_mutually_exclusive_group(required=True)
+            which.add_argument("--all", action="store_true", help="of every scenario of this checkout")
+            which.add_argument("scenario", nargs="?")
+            continue
         command.add_argument("scenario")
         if name == "up":
             command.add_argument("inventory", type=Path, metavar="INVENTORY_FILE")
-        elif name != "down":
+        else:
             command.add_argument("host", nargs="?" if name == "journal" else None)
     commands.add_parser("list", help="list all hosts")
     options = parser.parse_args()
@@ -486,7 +498,9 @@ def main() -> int:
             case "up":
                 up(options.scenario, options.inventory)
             case "down":
-                down(options.scenario)
+                started = sorted(path.parent.name for path in STATE.glob("*/ssh_config"))
+                for scenario in started if options.all else [options.scenario]:
+                    down(scenario)
             case "journal":
                 journal(options.scenario, options.host)
             case "restart":

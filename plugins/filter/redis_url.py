@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 name: redis_url
 short_description: Write the Redis or Sentinel URL that Celery reads
 version_added: "0.1.0"
-author: The taskqueue.stack maintainers
+author:
+  - The taskqueue.stack maintainers (@taskqueue)
 description:
   - Turns host, port, credentials and TLS files into one URL for Celery's C(broker_url) and C(result_backend).
   - User names and passwords may hold any character; the filter escapes them.
@@ -184,7 +185,7 @@ def get_tls_query(config: dict[str, t.Any]) -> str:
 def redis_url(value: t.Any) -> str:
     """Return the URL for one Redis, or for the primary that Sentinels name."""
     if not isinstance(value, dict):
-        raise AnsibleFilterError("redis_url: the input is not a dictionary; write {'host': ...} | taskqueue.stack.redis_url")
+        fail("the input", "is not a dictionary", "write {'host': ...} | taskqueue.stack.redis_url")
     unknown = ", ".join(sorted(str(key) for key in set(value) - set(KEYS)))
     if unknown:
         fail(unknown, "is not known", f"use {', '.join(KEYS)}")

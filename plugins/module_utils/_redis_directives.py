@@ -156,7 +156,8 @@ def _secret_words(words: list[str]) -> list[str]:
 def masked(text: str, elsewhere: str | None = None) -> str:
     """The text with its secrets hidden. Given the file it is compared with, it says which of them are not the same there."""
     known = secrets(elsewhere) if elsewhere is not None else None
-    return "\n".join(_masked_line(line, known) for line in text.split("\n"))
+    shown = "\n".join(_masked_line(line, known) for line in text.split("\n"))
+    return shown.encode("utf-8", "replace").decode("utf-8")
 
 
 def _masked_line(line: str, known: set[str] | None) -> str:

@@ -45,6 +45,10 @@ def logins(directives: list[Directive]) -> list[tuple[str, ...]]:
 class NotFound(Exception):
     """Something runs, and it cannot be talked to. The text lists what was tried and what came of it."""
 
+    def __init__(self, message: str, login_refused: bool) -> None:
+        super().__init__(message)
+        self.login_refused = login_refused
+
 
 def connect(
     configurations: Iterable[list[Directive]],
@@ -62,7 +66,7 @@ def connect(
     words = [login] if login else []
     words += list(dict.fromkeys([(), *(found for directives in configurations for found in logins(directives))]))
     renamed = {item.args[0].lower(): item.args[1] for item in configurations[0] if item.name == "rename-command" and len(item.args) == 2}
-    silent, refused = [], []
+    silent, strange, refused = [], [], []
     for place in places:
         try:
             client = RedisClient(place, renamed)
@@ -71,16 +75,18 @@ def connect(
             continue
         try:
             info = _log_in(client, words)
-        except (OSError, RedisError) as error:
+        except RedisError as error:
             refused.append(f"{place}: {error}")
+        except (OSError, ValueError) as error:
+            strange.append(f"{place}: {error}")
         else:
             ours = os.path.realpath(info["config_file"]) == os.path.realpath(path)
             if int(info["process_id"]) == process_id or (process_id is None and ours):
                 return client
-            refused.append(f"{place}: another Redis, process {info['process_id']} with {info['config_file'] or 'no file'}")
+            strange.append(f"{place}: another Redis, process {info['process_id']} with {info['config_file'] or 'no file'}")
         client.close()
-    if refused or process_id:
-        raise NotFound("; ".join(refused + silent))
+    if refused or strange or process_id:
+        raise NotFound("; ".join(refused + strange + silent), login_refused=bool(refused))
     return None
 
 

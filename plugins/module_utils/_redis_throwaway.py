@@ -52,7 +52,7 @@ DATA_PLACES = ("dir", "dbfilename", "appendfilename", "appenddirname")
 _NAMES_A_FILE = re.compile(r"^(tls-.*-(file|dir)|aclfile|include)$")
 
 _FATAL = re.compile(r"\*\*\* FATAL CONFIG FILE ERROR.*\n(?:Reading the configuration file, at line (\d+)\n>>> '(.*)'\n)?(.*)")
-_LOG_LINE = re.compile(r"^\d+:[A-Z] .*? # (?!WARNING)(.*)$", re.MULTILINE)
+_LOG_LINE = re.compile(r"^\d+:[A-Z] .*? # (?!WARNING|Server initialized)(.*?)\.?$", re.MULTILINE)
 _UNRESOLVED = re.compile(r"# >>> '([^ ']+).*")
 
 
@@ -194,7 +194,7 @@ class ThrowAway:
             encoding="utf-8",
             errors="surrogateescape",
             cwd="/",
-            env={"PATH": os.defpath, "LANG": os.environ.get("LANG", "C.UTF-8")},
+            env={"PATH": os.defpath},
             umask=0o077,
             **who,
         )
@@ -204,15 +204,17 @@ class ThrowAway:
         except BrokenPipeError:
             # It gave up early, and says why on its output.
             pass
-        self.client = self._connect()
-        self.client.call("AUTH", _PROBE_USER, password)
+        self._connect(password)
 
-    def _connect(self) -> RedisClient:
+    def _connect(self, password: str) -> None:
         deadline = time.monotonic() + _START_LIMIT
         while time.monotonic() < deadline:
             try:
-                return RedisClient(Endpoint(unixsocket=f"{self._place}/socket"))
+                self.client = RedisClient(Endpoint(unixsocket=f"{self._place}/socket"))
+                self.client.call("AUTH", _PROBE_USER, password)
+                return
             except OSError:
+                # Not there yet; or, as it reads its ACL file when it already listens, gone again.
                 time.sleep(0.002)
             if self._process.poll() is not None:
                 break
@@ -221,7 +223,8 @@ class ThrowAway:
         names = set(_UNRESOLVED.findall(output))
         if names and not self._skip and last(self.directives, "loadmodule"):
             raise _Unresolved(names)
-        raise Refused(Masker(secrets(self._text))(server_words(output)) or f"it did not answer within {_START_LIMIT:.0f} seconds")
+        words = server_words(output.replace(f"{self._place}/users.acl", stated(self.directives, "aclfile", "")))
+        raise Refused(Masker(secrets(self._text))(words) or f"it did not answer within {_START_LIMIT:.0f} seconds")
 
     def _script(self, password: str) -> str:
         with_modules = last(self.directives, "loadmodule") is not None

@@ -51,7 +51,7 @@ for target in sys.argv[1:]:
         if isinstance(error, SyntaxError):
             places.append((error.filename, error.lineno))
         where = " ({}, line {})".format(*places[-1]) if places else ""
-        reason = traceback.format_exception_only(type(error), error)[-1].strip()
+        reason = " ".join(traceback.format_exception_only(type(error), error)[-1].splitlines())
         print(f"\\n{target}: {reason}{where}", file=sys.stderr, flush=True)
         os._exit(1)
 os._exit(0)
@@ -192,4 +192,3 @@ class Builder:
                 header = dict(re.findall(r"^(Name|Version): *(\S+)", handle.read(4096), re.MULTILINE))
             found.append(f"{header.get('Name')}=={header.get('Version')}")
         return sorted(found, key=str.lower)
-

@@ -185,10 +185,11 @@ def redact(url: str) -> str:
     """Return the URL without its password and its query, also when it is badly written."""
     shown = []
     for part in split_urls(url):
-        scheme, _, rest = part.partition("://")
+        scheme, separator, rest = part.partition("://")
         credentials, at, address = rest.rpartition("@")
         user = credentials.partition(":")[0] + ":" if ":" in credentials else ""
-        shown.append(f"{scheme}://{user}{'**' if at else ''}{at}{address.partition('?')[0]}")
+        secret = "**" if at or not separator else ""
+        shown.append(f"{scheme if separator else ''}{separator}{user}{secret}{at}{address.partition('?')[0]}")
     return ";".join(shown)
 
 
@@ -284,7 +285,7 @@ def probe(url: str) -> str:
         return "unreachable"
 
 
-def read_task_id(payload: bytes) -> str | None:
+def read_task_id(payload: bytes | str) -> str | None:
     try:
         return json.loads(payload)["headers"]["id"]
     except (ValueError, LookupError, TypeError):
@@ -310,15 +311,15 @@ class Client:
         except Exception as exc:
             from kombu.exceptions import OperationalError
 
-            if isinstance(exc, OperationalError) and exc.__cause__:
-                exc = exc.__cause__
+            # kombu wraps the errors of some calls.
+            cause = exc.__cause__ if isinstance(exc, OperationalError) and exc.__cause__ else exc
             url = self.urls[0] if part == "broker" else self.urls[1]
-            kind = find_kind(exc, url)
-            words = self.scrub(str(exc).strip().rstrip("."))
+            kind = find_kind(cause, url)
+            words = self.scrub(str(cause).strip().rstrip("."))
             if kind == "protected_mode":
                 words = "DENIED, Redis is in protected mode"
             elif kind == "bad_settings" or not words:
-                words = f"{type(exc).__name__}: {words}"
+                words = f"{type(cause).__name__}: {words}"
             name = "broker" if part == "broker" else "result backend"
             raise ClientError(
                 f"{part}_{kind}", f"Expected the {name} {redact(url)} to answer; got: {words}. {HINTS[kind]}") from None

@@ -188,6 +188,8 @@ ARGUMENT_SPEC = {
     "settle": {"type": "float", "default": 3},
 }
 UNIT_DIRECTORY = "/etc/systemd/system"
+UNIT_OWNER = (0, 0)
+UNIT_MODE = 0o644
 MARKER = "Managed by taskqueue.stack"
 # systemd.unit(5): these characters, at most 255 in all.
 _NAME = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]+)?\.service")
@@ -313,7 +315,7 @@ class Service:
         write = found != content
         if not write:
             status = os.stat(path)
-            write = (status.st_mode & 0o7777, status.st_uid, status.st_gid) != (0o644, 0, 0)
+            write = (status.st_mode & 0o7777, status.st_uid, status.st_gid) != (UNIT_MODE, *UNIT_OWNER)
         return Unit(name, content, found, write, self._watched.digest(content), self._states[name])
 
     def _is_outdated(self, unit: Unit) -> bool:
@@ -391,10 +393,9 @@ class Service:
         descriptor, partial = tempfile.mkstemp(dir=self._module.tmpdir)
         with open(descriptor, "w", encoding="utf-8") as handle:
             handle.write(unit.content)
-        os.chmod(partial, 0o644)
         self._module.atomic_move(partial, unit.path)
-        os.chown(unit.path, 0, 0)
-        os.chmod(unit.path, 0o644)
+        os.chown(unit.path, *UNIT_OWNER)
+        os.chmod(unit.path, UNIT_MODE)
 
     def _start(self, units: list[Unit]) -> list[Unit]:
         """Start or restart them together; those that failed."""

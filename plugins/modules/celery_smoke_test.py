@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: celery_smoke_test
 short_description: Prove a Celery task queue by sending tasks through it
 version_added: "0.1.0"
-author: The taskqueue.stack maintainers
+author:
+  - The taskqueue.stack maintainers (@taskqueue)
 description:
   - Sends tasks through the broker, waits for their results, compares them, and reports the round-trip times.
   - Without further options the task is Celery's own C(celery.accumulate), which every worker knows and which gives
@@ -21,12 +22,12 @@ description:
 attributes:
   check_mode:
     support: full
-    details: >-
+    description: >-
       Connects, and asks the workers whether they consume the queues; sends nothing. Where O(python) or O(env_file) does
       not exist yet, the module is skipped.
   diff_mode:
     support: none
-    details: Nothing is changed.
+    description: Nothing is changed.
 options:
   env_file:
     description:

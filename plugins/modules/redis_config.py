@@ -34,7 +34,8 @@ options:
   content:
     description:
       - The whole configuration. It may hold passwords; they appear in no result, log or difference.
-      - A user by C(aclfile) is up to that file. Where there is none, the C(user) lines here and C(requirepass) are applied.
+      - Users are applied as well, C(requirepass) for the default one and C(user) lines for others, except where C(aclfile)
+        says them. If there is one C(user) line, users that have none are removed.
     type: str
     required: true
   server:
@@ -173,20 +174,22 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import Masker
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
-from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import (
-    SIGNATURE,
-    is_secret,
-    masked,
-    parse,
-    quoted,
-    read,
-    secrets,
-    split,
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, read, secrets
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_plan import (
+    LAST,
+    LISTENING,
+    Plan,
+    Step,
+    Texts,
+    count_keys,
+    has_append_only_file,
+    has_data,
+    make_plan,
+    user_steps,
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway import (
@@ -196,14 +199,9 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway i
     ThrowAway,
     identity,
     server_words,
-    unasked,
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd_unit import SystemdUnit
 
-# While one of these waits for a restart, nothing is opened that it is going to close.
-GUARDS = {"bind", "port", "protected-mode", "requirepass", "aclfile"}
-# The rank of a step that lets somebody in who was kept out.
-OPENING = 5
 # Descriptors that Redis needs besides its clients' (CONFIG_MIN_RESERVED_FDS in server.h).
 RESERVED_FILES = 32
 
@@ -216,156 +214,63 @@ class Problem(Exception):
         self.restored = restored
 
 
-@dataclass
-class Step:
-    """One command to the running server, and the one that takes it back."""
-
-    rank: int
-    names: list[str]
-    command: list[str]
-    undo: list[str]
-
-
-@dataclass
-class Plan:
-    """What lies between the running server and the candidate."""
-
-    steps: list[Step] = field(default_factory=list)
-    restart: dict[str, str] = field(default_factory=dict)
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-
-    @property
-    def applied(self) -> list[str]:
-        """What can be set at run time."""
-        return [name for step in self.steps for name in step.names]
-
-
-def setting_steps(changes: dict[str, tuple[str, str]]) -> list[Step]:
-    """Parameters to set, from (old, new). What closes the server comes first, what opens it last."""
-    tls = sorted(name for name in changes if name.startswith("tls-"))
-    groups = [[name] for name in sorted(changes) if name not in tls]
-    # A certificate does not go with the key of another, so all of TLS changes at once.
-    groups += [tls] if tls else []
-    steps = []
-    for group in groups:
-        words = ["CONFIG", "SET"]
-        old = [word for name in group for word in (name, changes[name][0])]
-        new = [word for name in group for word in (name, changes[name][1])]
-        # A child that has just been forked to write the append-only file still holds the old listening sockets.
-        rank = {"requirepass": 0, "protected-mode": 0, "maxmemory": 3, "port": 3, "bind": 3, "appendonly": 4}.get(group[0], 2)
-        if new in (["requirepass", ""], ["protected-mode", "no"]):
-            rank = OPENING
-        steps.append(Step(rank, group, words + new, words + old))
-    return steps
-
-
-def user_steps(changes: dict[str, tuple[str | None, str | None]]) -> list[Step]:
-    """Users to set or delete, from (old, new) rules."""
-
-    def command(name: str, rules: str | None) -> list[str]:
-        return ["ACL", "DELUSER", name] if rules is None else ["ACL", "SETUSER", name, "reset", *rules.split(" ")]
-
-    return [
-        Step(OPENING if "nopass" in (new or "").split(" ") else 1, [f"user {name}"], command(name, new), command(name, old))
-        for name, (old, new) in sorted(changes.items())
-    ]
-
-
-def role_is_set(installed: str | None) -> bool:
-    """Whether the file already says who the primary is. CONFIG REWRITE drops the line of a replica that was promoted."""
-    return any(item.name == "replicaof" for item in parse(installed or "")) or SIGNATURE in (installed or "")
-
-
-def target_text(content: str, installed: str | None) -> str:
-    """The candidate, with what the server or its operator added to the installed file and the candidate does not speak of."""
-    lines = content.split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    candidate, present = parse(content), parse(installed or "")
-    kept: list[str] = []
-    roles = [item for item in present if item.name == "replicaof"]
-    if role_is_set(installed) and [item.args for item in candidate if item.name == "replicaof"] != [item.args for item in roles]:
-        lines = [line for line in lines if (split(line) or [""])[0].lower() not in ("replicaof", "slaveof")]
-        kept += [item.line for item in roles]
-    # The default user is what requirepass makes of it, or its absence; an ACL file bears no other users beside it.
-    spoken_for = {item.key for item in candidate} | {"user default", "replicaof"}
-    users = any(item.name == "aclfile" for item in candidate)
-    kept += [item.line for item in present if item.added and item.key not in spoken_for and not (users and item.name == "user")]
-    return "\n".join([*lines, *([SIGNATURE, *kept] if kept else []), ""])
-
-
-def has_data(values: dict[str, str]) -> bool:
-    """Whether a server with these values would find something to load when it starts."""
-    place = values["dir"]
-    return os.path.exists(os.path.join(place, values["dbfilename"])) or has_append_only_file(values)
-
-
-def has_append_only_file(values: dict[str, str]) -> bool:
-    """Whether there is an append-only file: one of 6.x, or the directory with a manifest of 7.0 and later."""
-    place, name = values["dir"], values["appendfilename"]
-    manifest = os.path.join(place, values.get("appenddirname", ""), f"{name}.manifest")
-    return os.path.exists(os.path.join(place, name)) or os.path.exists(manifest)
-
-
 class RedisConfig:
     """One run of the module."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: AnsibleModule, content: str) -> None:
         options = module.params
         self.module = module
         self.path = options["path"]
+        self.server = options["server"]
+        self.program = module.get_bin_path(self.server)
         self.user = options["user"] or options["owner"] or "redis"
         self.timeout = options["timeout"]
+        self.login = tuple(word for word in (options["login_user"], options["login_password"]) if word)
         self.unit = SystemdUnit(module, options["service"]) if options["service"] else None
         self.unit_state = self.unit.state() if self.unit else {}
         # The file that the server last started with. It exists while a newer one has not proven itself by a start.
         self.last_good_path = f"{self.path}.last-good"
-        self.installed = read(self.path)
-        self.last_good = read(self.last_good_path)
-        self.target = target_text(options["content"], self.installed)
-        self.login = tuple(word for word in (options["login_user"], options["login_password"]) if word)
-        texts = [options["content"], self.installed or "", self.last_good or ""]
-        self.mask = Masker(set().union(*map(secrets, texts)) | set(self.login[-1:]))
+        self.texts = Texts(content, read(self.path), read(self.last_good_path))
+        self.target = self.texts.target()
+        known = [text for text in (content, self.texts.installed, self.texts.last_good) if text]
+        self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))
         self.wanted = Meaning({}, {}, [])
-        self.to_enable = False
 
     def run(self) -> dict:
         """Do it, and say what was done."""
         self._check_input()
-        program = self.module.get_bin_path(self.module.params["server"])
-        missing = self._missing(program)
+        missing = self._missing()
         if missing and not self.module.check_mode:
             raise Problem(missing)
         if missing:
-            return self._result(Plan(), same=self.installed == self.target, proven=False)
+            return self._result(Plan(), same=self.texts.installed == self.target, proven=False)
         try:
-            with ThrowAway(program, self.user, self.target, lenient=self.module.check_mode) as proof:
-                return self._run(proof, program)
+            with ThrowAway(self.program, self.user, self.target, lenient=self.module.check_mode) as proof:
+                return self._run(proof)
         except Refused as refused:
             raise Problem(
-                f"{self.module.params['server']} does not accept what {self.path} was to become: {refused}. "
+                f"{self.server} does not accept what {self.path} was to become: {refused}. "
                 "Nothing was changed. Correct or remove that directive; the words are those of the server."
             ) from refused
 
-    def _run(self, proof: ThrowAway, program: str) -> dict:
+    def _run(self, proof: ThrowAway) -> dict:
         self.wanted = proof.meaning()
-        present = self._meaning(program, self.installed)
+        present = self._present_meaning()
         same = present == self.wanted
         if not self.module.check_mode:
             self._check_files()
         client = self._connect()
         try:
             plan = self._plan(proof, client, same) if client else Plan()
-            if (self.unit and not client) or {"bind", "port", "tls-port"} & {*plan.applied, *plan.restart}:
-                self._check_listening(client)
+            self._check_listening(plan, client)
             result = self._result(plan, same, running=bool(client), version=proof.version)
             if self.module.check_mode:
+                result["changed"] |= self._set_attributes(same)
                 return result
-            waits = bool(plan.restart) or bool(self.unit and not client)
-            if waits and not same and present is not None and self.last_good is None:
+            waits = bool(plan.restart or result["started"])
+            if waits and not same and present and self.texts.last_good is None:
                 self.module.preserved_copy(self.path, self.last_good_path)
-            self._change(client, plan, same)
+            result["changed"] |= self._change(client, plan, same)
             if client and result["restarted"]:
                 self._wait_for_append_only_file(client)
         finally:
@@ -380,20 +285,19 @@ class RedisConfig:
         return result
 
     def _result(self, plan: Plan, same: bool, proven: bool = True, running: bool = False, version: str = "") -> dict:
-        enabled = self.module.params["enabled"]
-        is_enabled = self.unit_state.get("UnitFileState", "") in ("enabled", "enabled-runtime", "static", "alias", "generated")
+        """What this run changes, found out before it does."""
+        restarted = bool(running and self.unit and plan.restart and self.module.params["restart"] == "needed")
+        started = bool(self.unit and not running)
         result = {
+            "changed": bool(not same or plan.steps or restarted or started or self._to_enable()),
             "path": self.path,
             "proven": proven,
             "running": running,
             "applied": plan.applied,
             "restart_required": [{"directive": name, "reason": reason} for name, reason in plan.restart.items()],
-            "restarted": bool(running and self.unit and plan.restart and self.module.params["restart"] == "needed"),
-            "started": bool(self.unit and not running),
+            "restarted": restarted,
+            "started": started,
         }
-        self.to_enable = self.unit is not None and enabled is not None and enabled != is_enabled
-        attributes = same and self._set_attributes(same)
-        result["changed"] = bool(not same or plan.steps or result["restarted"] or result["started"] or self.to_enable or attributes)
         if version:
             result["version"] = version
         if self.module._diff:  # pylint: disable=protected-access
@@ -401,45 +305,45 @@ class RedisConfig:
         return result
 
     def _diff(self, plan: Plan, same: bool) -> list[dict[str, str]]:
-        found = [] if same else [(self.path, self.installed or "", self.target)]
+        found = [] if same else [(self.path, self.texts.installed or "", self.target)]
         if plan.steps:
-            found.append(("running server", "\n".join(plan.before) + "\n", "\n".join(plan.after) + "\n"))
+            found.append(("running server", "\n".join([*plan.before, ""]), "\n".join([*plan.after, ""])))
         return [
             {"before_header": what, "after_header": what, "before": masked(before), "after": masked(after, elsewhere=before)}
             for what, before, after in found
         ]
 
     def _check_input(self) -> None:
-        content = self.module.params["content"]
-        if not parse(content):
+        if not parse(self.texts.candidate):
             raise Problem("content holds no directive. Redis would run with its own defaults, open to the network: render the whole file.")
-        if "\0" in content:
+        if "\0" in self.texts.candidate:
             raise Problem("content holds a NUL character, where Redis would stop reading.")
         if self.module.params["enabled"] is not None and not self.unit:
             raise Problem("enabled needs service: name the systemd service that runs on this file.")
         if self.login and not self.module.params["login_password"]:
             raise Problem("login_user needs login_password.")
 
-    def _missing(self, program: str | None) -> str:
+    def _missing(self) -> str:
         """What must be on the host first; empty when all is there."""
-        server = self.module.params["server"]
-        if not program:
-            return f"{server} is not installed, so nothing can be proven: install it first, or name another program in server."
+        if not self.program:
+            return f"{self.server} is not installed, so nothing can be proven: install it first, or name another program in server."
         try:
             identity(self.user)
         except KeyError:
-            return f"there is no system user {self.user} to run {server} as: name the one of the service in user."
+            return f"there is no system user {self.user} to run {self.server} as: name the one of the service in user."
         if self.unit and self.unit_state.get("LoadState") != "loaded":
-            state = self.unit_state.get("LoadState", "no answer from systemctl")
+            state = self.unit_state.get("LoadState", "systemctl does not answer")
             return f"there is no service {self.unit.name} to run ({state}): name the one of the package in service."
         return ""
 
-    def _meaning(self, program: str, text: str | None) -> Meaning | None:
-        """What a file means to this server; None without a file, or when the server would refuse it."""
-        if text is None or text == self.target:
-            return None if text is None else self.wanted
+    def _present_meaning(self) -> Meaning | None:
+        """What the installed file means to this server; None without one, or when the server would refuse it."""
+        if self.texts.installed is None:
+            return None
+        if self.texts.installed == self.target:
+            return self.wanted
         try:
-            with ThrowAway(program, self.user, text) as other:
+            with ThrowAway(self.program, self.user, self.texts.installed) as other:
                 return other.meaning()
         except Refused:
             return None
@@ -465,116 +369,68 @@ class RedisConfig:
         return subprocess.run(["test", *condition], cwd="/", check=False, **identity(self.user)).returncode == 0
 
     def _connect(self) -> RedisClient | None:
-        process_id = self.unit.main_pid() if self.unit else None
-        if process_id == 0:
-            return None
-        texts = [text for text in (self.installed, self.last_good, self.target) if text is not None]
         try:
-            return connect([parse(text) for text in texts], self.login, process_id, self.path)
+            return self._find()
         except NotFound as error:
-            what = f"{self.unit.name} runs as process {process_id}" if self.unit else "A Redis runs"
+            what = f"{self.unit.name} runs" if self.unit else "A Redis runs"
             raise Problem(
                 f"{what}, and it could not be asked: {error}. Nothing was changed. Give its present password as login_password "
                 "(redis_password in the role redis; login_user with it, where the default user is off), or stop what else has the port."
             ) from error
 
+    def _find(self) -> RedisClient | None:
+        process_id = self.unit.main_pid() if self.unit else None
+        if process_id == 0:
+            return None
+        texts = [text for text in (self.texts.installed, self.texts.last_good, self.target) if text is not None]
+        return connect([parse(text) for text in texts], self.login, process_id, self.path)
+
     def _plan(self, proof: ThrowAway, client: RedisClient, same: bool) -> Plan:
-        plan = Plan()
         try:
-            running, users = client.config(), client.users()
+            running = client.config()
+            users = client.users() if client.version() == proof.version else None
+            own = str(client.call("ACL", "WHOAMI"))
         except RedisError as error:
             # rename-command may have taken CONFIG away. Then the files are all there is to compare.
-            if not same:
-                plan.restart["rename-command"] = f"the running server does not tell what it runs with: {error}"
-            return plan
+            return Plan(restart={} if same else {"rename-command": f"the running server does not tell what it runs with: {error}"})
         running["dir"] = os.path.realpath(running["dir"])
-        changes: dict[str, tuple[str, str]] = {}
-        for name in sorted(self._spoken_for()):
-            new, old = self.wanted.values.get(name), running.get(name)
-            if new in (None, old) or name == "replicaof" or (name == "dir" and not new):
-                continue
-            if name == "maxclients" and self._beyond_file_limit(int(new), client):
-                continue
-            refusal = proof.refusal(name) if old is not None else "the running server is older and does not know it"
-            if refusal:
-                plan.restart[name] = refusal
-            else:
-                changes[name] = (old, new)
-        plan.restart.update(self._unasked())
-        self._check_data(client, set(plan.restart) | set(changes))
-        tls_files = [name for name in changes if name.startswith("tls-") and name.endswith("-file")]
-        if len(tls_files) > 1 and _release(proof.version) < (7, 0):
-            for name in tls_files:
-                plan.restart[name] = "Redis before 7.0 takes one file at a time, and a certificate does not go with another's key"
-                del changes[name]
-        user_changes = self._user_changes(users) if client.version() == proof.version else {}
-        if "requirepass" in changes:
-            # It is the default user's password, so that one is looked at again when it has been set.
-            user_changes.pop("default", None)
-        steps = setting_steps(changes) + user_steps(user_changes)
-        primary = self.wanted.values["replicaof"]
-        if primary and not role_is_set(self.installed) and not running.get("replicaof", running.get("slaveof")):
-            steps.append(Step(6, ["replicaof"], ["REPLICAOF", *primary.split()], ["REPLICAOF", "NO", "ONE"]))
-        closing = sorted(GUARDS & set(plan.restart))
-        for step in sorted(steps, key=lambda step: step.rank):
-            if step.rank == OPENING and closing:
-                plan.restart.update({name: f"it opens the server, which waits until {', '.join(closing)} closes it" for name in step.names})
-            else:
-                plan.steps.append(step)
-        shown = {**changes, **{f"user {name}": rules for name, rules in user_changes.items()}, "replicaof": ("", primary)}
-        plan.before = [_line(name, shown[name][0]) for name in plan.applied]
-        plan.after = [_line(name, shown[name][1]) for name in plan.applied]
+        self._respect_file_limit(running, client)
+        plan = make_plan(self.texts, self.wanted, running, users, own, proof.refusal)
+        self._check_data(plan, client)
         return plan
 
-    def _spoken_for(self) -> set[str]:
-        """The parameters that are ours to set: what the candidate names, and what an earlier one named and this one does not."""
-        before = self.last_good or self.installed or ""
-        return {item.name for item in parse(self.module.params["content"])} | {item.name for item in parse(before) if not item.added}
-
-    def _unasked(self) -> dict[str, str]:
-        """What CONFIG GET does not show, and has changed since the file that the server started with."""
-        before = unasked(parse(self.last_good or self.installed or ""), self.wanted.values)
-        names = {key.split(" ")[0] for key, _args in set(before) ^ set(self.wanted.unasked)} - {"include"}
-        return {name: "Redis reads it when it starts, and at no other time" for name in sorted(names)}
-
-    def _user_changes(self, users: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
-        if self.wanted.values["aclfile"] or any(item.name == "aclfile" for item in parse(self.installed or "")):
-            return {}
-        before = self.last_good or self.installed or ""
-        named = parse(self.module.params["content"]) + [item for item in parse(before) if not item.added]
-        names = {"default"} | {item.args[0] for item in named if item.name == "user" and item.args}
-        pairs = {name: (users.get(name), self.wanted.users.get(name)) for name in names}
-        return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
-
-    def _beyond_file_limit(self, clients: int, client: RedisClient) -> bool:
+    def _respect_file_limit(self, running: dict[str, str], client: RedisClient) -> None:
         """Redis lowers maxclients to what its limit of open files allows, at every start. Another start would not help."""
+        clients = int(self.wanted.values["maxclients"])
+        if running["maxclients"] == str(clients):
+            return
         try:
             with open(f"/proc/{client.info('server')['process_id']}/limits", encoding="ascii") as stream:
                 limit = re.search(r"^Max open files +\S+ +(\d+)", stream.read(), re.MULTILINE)
         except OSError:
-            return False
-        if not limit or int(limit[1]) >= clients + RESERVED_FILES:
-            return False
-        self.module.warn(
-            f"maxclients {clients} is out of reach: the server may open {limit[1]} files. "
-            f"Give its unit LimitNOFILE={clients + RESERVED_FILES} or more, and restart it."
-        )
-        return True
+            return
+        if limit and int(limit[1]) < clients + RESERVED_FILES:
+            running["maxclients"] = str(clients)
+            self.module.warn(
+                f"maxclients {clients} is out of reach: the server may open {limit[1]} files. "
+                f"Give its unit LimitNOFILE={clients + RESERVED_FILES} or more, and restart it."
+            )
 
-    def _check_data(self, client: RedisClient, names: set[str]) -> None:
-        moved = [f"{name} {self.wanted.values[name]}" for name in DATA_PLACES if name in names]
+    def _check_data(self, plan: Plan, client: RedisClient) -> None:
+        moved = [f"{name} {self.wanted.values[name]}" for name in DATA_PLACES if name in plan.restart]
         if not moved or has_data(self.wanted.values):
             return
-        keyspace = client.info("keyspace").values()
-        keys = sum(int(number) for value in keyspace for number in re.findall(r"^keys=(\d+)", value))
+        keys = count_keys(client.info("keyspace"))
         if keys:
             raise Problem(
                 f"{self.path} was to say {', '.join(moved)}, where there is no data, and the running server holds {keys} keys: "
                 "after a restart they would be gone. Nothing was changed. Stop the service, copy the data to its new place, run again."
             )
 
-    def _check_listening(self, client: RedisClient | None) -> None:
+    def _check_listening(self, plan: Plan, client: RedisClient | None) -> None:
         """Finds an address that this machine lacks or a port that is taken, before a start does."""
+        if not (LISTENING & {*plan.applied, *plan.restart} if client else self.unit):
+            return
         running = client.config("*port") if client else {}
         own = {running.get("port"), running.get("tls-port")}
         values = self.wanted.values
@@ -592,8 +448,11 @@ class RedisConfig:
                         "Name one that it has (ip address shows them), or put a minus before it where it may be missing (Redis 6.2 and newer)."
                     )
 
-    def _change(self, client: RedisClient | None, plan: Plan, same: bool) -> None:
-        """Sets what can be set, then installs the file, so that a run that is cut off between the two is taken up again."""
+    def _change(self, client: RedisClient | None, plan: Plan, same: bool) -> bool:
+        """Sets what can be set, then installs the file, so that a run that is cut off in between is taken up again.
+
+        True when the file's attributes changed.
+        """
         done: list[Step] = []
         try:
             if client and plan.steps:
@@ -601,12 +460,11 @@ class RedisConfig:
                 self._apply(client, plan, done)
             if not same:
                 self._install(self.target)
-                self._set_attributes(same)
+            return self._set_attributes(same)
         except BaseException as error:
-            for step in reversed(done):
-                self._call(client, step.names, step.undo)
+            stuck = self._take_back(client, done)
             if isinstance(error, (OSError, RedisError)):
-                raise Problem(f"{error}. Nothing was changed.") from error
+                raise Problem(f"{error}. {f'These could not be taken back: {stuck}' if stuck else 'Nothing was changed'}.") from error
             raise
 
     def _apply(self, client: RedisClient, plan: Plan, done: list[Step]) -> None:
@@ -616,13 +474,23 @@ class RedisConfig:
                 done.append(step)
                 self._call(client, step.names, step.command)
 
-        take(plan.steps)
+        take([step for step in plan.steps if step.rank != LAST])
         if "requirepass" in plan.applied:
-            take(user_steps(self._user_changes(client.users())))
+            take(user_steps(self.texts.user_changes(self.wanted, client.users())))
         running = client.config()
         for name in plan.applied:
-            if name in self.wanted.values and name != "replicaof" and running[name] != self.wanted.values[name]:
+            if name != "replicaof" and running.get(name) != self.wanted.values.get(name):
                 raise RedisError(f"the running server answered OK to {name} and kept its value")
+        take([step for step in plan.steps if step.rank == LAST])
+
+    def _take_back(self, client: RedisClient | None, done: list[Step]) -> str:
+        stuck = []
+        for step in reversed(done):
+            try:
+                self._call(client, step.names, step.undo)
+            except (OSError, RedisError):
+                stuck += step.names
+        return ", ".join(stuck)
 
     def _call(self, client: RedisClient, names: list[str], command: list[str]) -> None:
         for patience in (0.2, 0.5, 1.0, 0.0):
@@ -657,18 +525,18 @@ class RedisConfig:
         self.module.atomic_move(temporary, self.path, unsafe_writes=self.module.params["unsafe_writes"])
 
     def _set_attributes(self, same: bool) -> bool:
-        """Owner, group and mode as asked for, or (in check mode) whether they differ.
+        """Gives the file its owner, group and mode. True when they were others.
 
-        CONFIG REWRITE gives the file mode 0644 less the umask and the server's own group. To undo that would make every
-        rewrite a change, so it is done only where others could read the file.
+        CONFIG REWRITE gives it mode 0644 less the umask and the server's own group (rewriteConfigOverwriteFile() in config.c).
+        To undo that would make every rewrite a change, so it is done only where others could read the file.
         """
         if not os.path.exists(self.path):
             return False
         exposed = os.stat(self.path).st_mode & 0o004 and os.stat(os.path.dirname(self.path)).st_mode & 0o001
-        if same and self.installed != self.target and not exposed:
+        if same and self.texts.installed != self.target and not exposed:
             return False
         options = dict(self.module.params)
-        if self.installed is None:
+        if self.texts.installed is None:
             options["owner"] = options["owner"] or self.user
         wanted = self.module.load_file_common_arguments(options, path=self.path)
         return self.module.set_fs_attributes_if_different(wanted, False)
@@ -679,13 +547,21 @@ class RedisConfig:
         from_snapshot = values["appendonly"] == "yes" and not was_running and has_data(values) and not has_append_only_file(values)
         if from_snapshot:
             self._install(f"{self.target}appendonly no\n")
-        with self._bring_up(was_running) as client:
+        self._bring_up(was_running)
+        try:
+            client = self._find()
+        except NotFound as error:
+            self.module.warn(f"{self.unit.name} runs with the new {self.path}, but could not be asked whether all of it is in force: {error}")
+            return
+        if client is None:
+            raise Problem(f"{self.unit.name} came up with the new {self.path} and ended again. journalctl -u {self.unit.name} says why.")
+        with client:
             if from_snapshot:
                 self._wait(client, {"loading": "0"}, "load its data")
                 client.call("CONFIG", "SET", "appendonly", "yes")
                 self._wait_for_append_only_file(client)
                 self._install(self.target)
-            self.installed, self.last_good = self.target, None
+            self.texts = Texts(self.texts.candidate, self.target)
             left = self._plan(proof, client, same=True).restart
         if left:
             raise Problem(
@@ -693,39 +569,44 @@ class RedisConfig:
                 f"the command line of the unit decides that. See systemctl cat {self.unit.name}."
             )
 
-    def _bring_up(self, was_running: bool) -> RedisClient:
+    def _bring_up(self, was_running: bool) -> None:
         log = self.wanted.values["logfile"]
         size = os.path.getsize(log) if os.path.exists(log) else 0
         self.unit.restart()
-        client = self._await()
-        if client:
-            return client
+        if self._answers():
+            return
         output = self.unit.journal() + "\n"
         if os.path.exists(log):
             with open(log, encoding="utf-8", errors="replace") as stream:
                 stream.seek(size)
                 output += stream.read()
+        restored = os.path.exists(self.last_good_path)
         outcome = self._put_back(was_running)
-        raise Problem(f"{self.unit.name} did not start with the new {self.path}: {server_words(output)}. {outcome}", restored=True)
+        raise Problem(f"{self.unit.name} did not start with the new {self.path}: {server_words(output)}. {outcome}", restored)
 
-    def _await(self) -> RedisClient | None:
+    def _answers(self) -> bool:
+        """Whether the service comes up. To be turned away by it is an answer, too."""
         deadline = time.monotonic() + self.timeout
         while time.monotonic() < deadline:
             try:
-                client = self._connect()
-            except Problem:
-                client = None
-            if client or self.unit.gave_up():
-                return client
+                client = self._find()
+                if client:
+                    client.close()
+                    return True
+            except NotFound as error:
+                if error.login_refused and self.unit.state().get("ActiveState") == "active":
+                    return True
+            if self.unit.gave_up():
+                return False
             time.sleep(0.1)
-        return None
+        return False
 
     def _put_back(self, was_running: bool) -> str:
         """The state before this run; says what that is."""
         if os.path.exists(self.last_good_path):
             self.module.atomic_move(self.last_good_path, self.path)
             file = "The previous file is back"
-        elif self.installed is None:
+        elif self.texts.installed is None:
             os.unlink(self.path)
             file = "There was no such file before, so it is gone again"
         else:
@@ -734,26 +615,18 @@ class RedisConfig:
             self.unit.stop()
             return f"{file}; {self.unit.name} is stopped, as it was."
         self.unit.restart()
-        client = self._await()
-        if client is None:
-            return f"{file}, and {self.unit.name} does not start with it either: {server_words(self.unit.journal())}."
-        client.close()
-        return f"{file}, and {self.unit.name} runs with it again."
+        if self._answers():
+            return f"{file}, and {self.unit.name} runs with it again."
+        return f"{file}, and {self.unit.name} does not start with it either: {server_words(self.unit.journal())}."
+
+    def _to_enable(self) -> bool:
+        wanted, state = self.module.params["enabled"], self.unit_state.get("UnitFileState")
+        return wanted is not None and wanted != (state in ("enabled", "enabled-runtime", "static", "alias", "generated"))
 
     def _enable(self) -> None:
-        if self.to_enable:
-            refusal = self.unit.enable(self.module.params["enabled"])
-            if refusal:
-                raise Problem(f"systemctl could not change whether {self.unit.name} starts at boot: {refusal}")
-
-
-def _line(name: str, value: str | None) -> str:
-    """A parameter as a line, which the masking of files can read."""
-    return f"{name} {value}" if value and not is_secret(name) else f"{name} {quoted(value or '')}"
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        refusal = self.unit.enable(self.module.params["enabled"]) if self._to_enable() else ""
+        if refusal:
+            raise Problem(f"systemctl could not change whether {self.unit.name} starts at boot: {refusal}")
 
 
 def listening_error(host: str, port: int) -> int:
@@ -793,21 +666,19 @@ def main() -> None:
     )
     # Whatever is written here may hold a password, and gets its mode only afterwards.
     os.umask(0o077)
-    # As a secret in itself, the content would blot out every difference that shows it whole. Its secrets are masked one by one.
+    # As one big secret, the content would blot out the very difference that is to be shown. Its secrets are masked one by one.
     content = module.params["content"]
     module.no_log_values.discard(content)
+    module.params["content"] = masked(content)
     mask = Masker(secrets(content))
     try:
-        run = RedisConfig(module)
+        run = RedisConfig(module, content)
         mask = run.mask
         result = run.run()
     except Problem as problem:
-        module.params["content"] = masked(content)
         module.fail_json(msg=mask(str(problem)), path=module.params["path"], restored=problem.restored)
-    except OSError as error:
-        module.params["content"] = masked(content)
+    except (OSError, RedisError) as error:
         module.fail_json(msg=mask(f"{module.params['path']}: {error}"), path=module.params["path"], restored=False)
-    module.params["content"] = masked(content)
     module.exit_json(**result)
 
 

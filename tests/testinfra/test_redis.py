@@ -8,7 +8,7 @@ from conftest import redis_cli
 testinfra_hosts = ["ansible://redis"]
 
 # What each system's own packages are.
-VERSIONS = {"ubuntu2204": "6.0", "ubuntu2404": "7.0", "debian11": "6.0", "debian12": "7.0", "debian13": "8.0"}
+VERSIONS = {"ubuntu2204": "6.0", "ubuntu2404": "7.0", "debian11": "6.0", "debian12": "7.0", "debian13": "8.0", "ubuntu2604": "8.0"}
 VERSIONS |= {"rhel9": "6.2", "rocky9": "6.2", "ubi9": "6.2"}
 
 
