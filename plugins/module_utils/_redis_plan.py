@@ -77,7 +77,9 @@ class Texts:
         # An ACL file bears no users beside it.
         sorted_ours |= {"user" for item in candidate if item.name == "aclfile"}
         kept += [item for item in present if item.added and item.key not in spoken_for and item.name not in sorted_ours]
-        return "\n".join([*lines, *([SIGNATURE, *(item.line for item in kept)] if kept else []), ""])
+        # The signature stays, because it is what tells that the server once decided on its role.
+        signed = kept or SIGNATURE in (self.installed or "")
+        return "\n".join([*lines, *([SIGNATURE, *(item.line for item in kept)] if signed else []), ""])
 
     def role_is_set(self) -> bool:
         """Whether the file already says who the primary is. CONFIG REWRITE drops the line of a replica that was promoted."""
@@ -87,7 +89,8 @@ class Texts:
     def ours(self) -> set[str]:
         """The parameters to set: those that the candidate names, and those that an earlier one named and it does not."""
         before = [item for text in (self.installed, self.last_good) for item in parse(text or "") if not item.added]
-        return {item.name for item in parse(self.candidate) + before}
+        # Silence about the password means none.
+        return {"requirepass", *(item.name for item in parse(self.candidate) + before)}
 
     def read_at_start(self, wanted: Meaning) -> set[str]:
         """What CONFIG does not know, and has changed since the file that the server started with."""
@@ -191,7 +194,8 @@ def make_plan(
 
 def has_data(values: dict[str, str]) -> bool:
     """Whether a server with these values finds something to load when it starts."""
-    return os.path.exists(os.path.join(values["dir"], values["dbfilename"])) or has_append_only_file(values)
+    snapshot = os.path.join(values["dir"], values["dbfilename"])
+    return bool(values["dir"]) and (os.path.exists(snapshot) or has_append_only_file(values))
 
 
 def has_append_only_file(values: dict[str, str]) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
 
 from ._redis_client import Endpoint, RedisClient, RedisError
 from ._redis_directives import Directive, last
@@ -51,7 +50,7 @@ class NotFound(Exception):
 
 
 def connect(
-    configurations: Iterable[list[Directive]],
+    configurations: list[list[Directive]],
     login: tuple[str, ...],
     process_id: int | None,
     path: str,
@@ -61,10 +60,9 @@ def connect(
     More than one configuration, because a run that was cut off may have left a server that is older than its file.
     With a process id (of the service), that process alone is the one. Without, the server that names `path` as its file.
     """
-    configurations = list(configurations)
-    places = [place for place in dict.fromkeys(place for directives in configurations for place in endpoints(directives)) if _is_here(place)]
-    words = [login] if login else []
-    words += list(dict.fromkeys([(), *(found for directives in configurations for found in logins(directives))]))
+    places = dict.fromkeys(place for directives in configurations for place in endpoints(directives) if _is_here(place))
+    suggested = [found for directives in configurations for found in logins(directives)]
+    words = list(dict.fromkeys([*([login] if login else []), (), *suggested]))
     renamed = {item.args[0].lower(): item.args[1] for item in configurations[0] if item.name == "rename-command" and len(item.args) == 2}
     silent, strange, refused = [], [], []
     for place in places:
@@ -104,14 +102,17 @@ def _is_here(place: Endpoint) -> bool:
 
 
 def _log_in(client: RedisClient, words: list[tuple[str, ...]]) -> dict[str, str]:
-    refusal = None
+    refusal: Exception | None = None
     for login in words:
         try:
             if login:
                 client.call("AUTH", *login)
             return client.info("server")
         except RedisError as error:
-            # "No password is set" and "authenticate first" say less than what the server has against a password.
+            # "Authenticate first" says less than what the server has against a password.
             if refusal is None or login:
                 refusal = error
+        except OSError as error:
+            # It said why before it hung up.
+            raise refusal or error from error
     raise refusal

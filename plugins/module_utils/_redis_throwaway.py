@@ -9,6 +9,7 @@ binary itself is the judge: what it answers to CONFIG GET and ACL LIST is the ca
 
 from __future__ import annotations
 
+import glob
 import os
 import pwd
 import re
@@ -215,6 +216,8 @@ class ThrowAway:
                 return
             except OSError:
                 # Not there yet; or, as it reads its ACL file when it already listens, gone again.
+                if self.client:
+                    self.client.close()
                 time.sleep(0.002)
             if self._process.poll() is not None:
                 break
@@ -233,7 +236,7 @@ class ThrowAway:
         for line in self._text.split("\n"):
             words = split(line.strip()) or [""]
             name, first = words[0].lower(), (words[1:] or [""])[0]
-            missing = self._lenient and _NAMES_A_FILE.match(name) and first and not os.path.exists(first)
+            missing = self._lenient and _NAMES_A_FILE.match(name) and first and not glob.glob(first)
             skipped_a_file = skipped_a_file or bool(missing)
             harmful = (
                 # Redis 6 opens the log while it reads the line, and so creates it with the wrong mode.

@@ -179,7 +179,8 @@ class Builder:
         trees = [tree for tree in (self._site_packages, self._app) if os.path.isdir(tree)]
         with self.timed("compile"), contextlib.suppress(CommandFailed):
             # Packages may ship templates that are no valid Python; they fail here and are never imported.
-            self._commands.run([f"{self._path}/bin/python", "-m", "compileall", "-qq", "-j0", "-x", "/tests?/", *trees], "byte code")
+            tests = f"{re.escape(self._site_packages)}.*/tests?/"
+            self._commands.run([f"{self._path}/bin/python", "-m", "compileall", "-qq", "-j0", "-x", tests, *trees], "byte code")
         restorecon = shutil.which("restorecon") if relabel else None
         if restorecon:
             self._commands.run([restorecon, "-R", self._path], "restorecon cannot label the release")

@@ -75,7 +75,7 @@ class Commands:
                 pass_fds=() if self.lock is None else (self.lock,),
                 **identity,
             )
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             # Of an environment's python it is the interpreter behind the link that may be out of a user's reach.
             raise ReleaseError(f"{failure}: cannot run {argv[0]} ({os.path.realpath(argv[0])}): {error.args[-1]}") from error
         try:

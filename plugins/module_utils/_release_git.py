@@ -33,7 +33,10 @@ class GitSource:
     @classmethod
     def parse(cls, source: str, version: str | None) -> GitSource:
         """Take `git+URL[#subdirectory=PATH]` apart."""
-        parts = urlsplit(source[len("git+") :])
+        try:
+            parts = urlsplit(source[len("git+") :])
+        except ValueError as error:
+            raise ReleaseError(f"source is no git URL ({error}): write it as {_FORM}") from error
         if parts.scheme not in ("https", "http", "ssh", "file", "git"):
             raise ReleaseError(f"source is no git URL: write it as {_FORM}")
         if "@" in parts.path:

@@ -35,7 +35,6 @@ _UV_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_EXTRA_INDEX_URL",
     "find-links": "UV_FIND_LINKS",
-    "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
     "cert": "SSL_CERT_FILE",
     "proxy": "ALL_PROXY",
@@ -43,7 +42,7 @@ _UV_NAMES = {
 _PIP_CONFIG = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 _REFUSED = re.compile(r"\b(401|403)\b")
 _NO_INDEX = re.compile(r"Failed to fetch|error sending request|Could not fetch URL|NewConnectionError|Temporary failure in name resolution|timed out")
-_NOT_FOUND = re.compile(r"was not found in the package registry|No matching distribution found")
+_NOT_FOUND = re.compile(r"was not found in the (package registry|provided)|No matching distribution found")
 _OTHER_PYTHON = re.compile(r"does not satisfy Python|requires a different Python|Requires-Python", re.IGNORECASE)
 
 
@@ -68,6 +67,10 @@ class Index:
     def pip_environment(self) -> dict[str, str]:
         """As environment variables and not as arguments, because URLs may hold credentials."""
         return {"PIP_" + name.upper().replace("-", "_"): value for name, value in self._settings().items()}
+
+    def uv_arguments(self) -> list[str]:
+        """The one setting that uv takes no variable for."""
+        return ["--no-index"] if self.no_index or _configured_for_pip()["no-index"] else []
 
     def uv_environment(self) -> dict[str, str]:
         configured = _configured_for_pip()
@@ -95,7 +98,7 @@ def _configured_for_pip() -> dict[str, str]:
     for section in ("global", "install"):
         if parser.has_section(section):
             found.update({name.replace("_", "-"): " ".join(value.split()) for name, value in parser.items(section)})
-    for name in _UV_NAMES:
+    for name in (*_UV_NAMES, "no-index"):
         found[name] = os.environ.get("PIP_" + name.upper().replace("-", "_")) or found.get(name, "")
     if found["no-index"].lower() in ("0", "no", "off", "false"):
         found["no-index"] = ""
@@ -169,10 +172,10 @@ class Installer:
                 self._pip(venv_python, ["install", "--no-compile", "--progress-bar=off", *arguments], failure)
             else:
                 self._commands.run(
-                    [uv, "pip", "install", "--no-progress", "--python", venv_python, *arguments],
+                    [uv, "pip", "install", "--no-progress", *self._index.uv_arguments(), "--python", venv_python, *arguments],
                     failure,
                     {
-                        # A company's own certificate authority is in the system's store. The second name is for uv before 0.10.
+                        # A company's own certificate authority is in the system's store. The second name is for older versions of uv.
                         "UV_SYSTEM_CERTS": "true",
                         "UV_NATIVE_TLS": "true",
                         "UV_CACHE_DIR": os.path.join(self._tools, "cache", "uv"),
@@ -191,5 +194,5 @@ def _remedy(output: str) -> str:
     if _NO_INDEX.search(output):
         return "\nThe package index does not answer: check index_url, the proxy and the network of this host."
     if _NOT_FOUND.search(output):
-        return "\nCheck its name and version, and, if it comes from a private index, index_url with its user and password."
+        return "\nCheck its name and version, and where it should come from: index_url with its user and password, or find_links."
     return ""

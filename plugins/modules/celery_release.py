@@ -254,7 +254,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._release_store imp
 ARGUMENT_SPEC = {
     "root": {"type": "path", "default": "/opt/celery"},
     "python": {"type": "path", "required": True},
-    # no_log where URLs may hold credentials, and in all of these: it keeps them out of the host's log.
+    # no_log keeps what may hold credentials out of the host's log; take_secrets() does the rest.
     "requirements": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "constraints": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "source": {"type": "str", "no_log": True},
@@ -301,6 +301,8 @@ def validate(params: dict) -> None:
     """What types cannot say."""
     if not os.path.isabs(params["root"]) or os.path.normpath(params["root"]) == "/":
         raise ReleaseError(f"root: {params['root']!r} must be an absolute path and not /")
+    if not os.path.isabs(params["python"]):
+        raise ReleaseError(f"python: {params['python']!r} must be an absolute path such as /usr/bin/python3.11")
     if not params["requirements"] and not params["source"]:
         raise ReleaseError("requirements and source are both empty: name what to install")
     for option in ("requirements", "constraints"):
@@ -460,19 +462,20 @@ class Release:
             "durations": {},
         }
         if self._module._diff:
-            old = self._store.marker(before)
+            old = self._store.marker(before) or {}
             result["diff"] = {
                 "before_header": "current release",
                 "after_header": "wanted release",
-                "before": _as_text(before, (old or {}).get("inputs"), (old or {}).get("packages")),
+                # The packages of a release that is not built yet are not known, so they would all seem to go.
+                "before": _as_text(before, old.get("inputs"), old.get("packages") if marker else None),
                 "after": _as_text(release, self._inputs, marker.get("packages")),
             }
         return result
 
 
 def _as_text(release: str | None, inputs: dict | None, packages: list[str] | None) -> str:
-    shown = {"release": release, "inputs": inputs, "packages": packages or "known when it is built"}
-    return json.dumps(shown, indent=2, sort_keys=True) + "\n" if release or inputs else ""
+    shown = {"release": release, "inputs": inputs, **({"packages": packages} if packages else {})}
+    return json.dumps(shown, indent=2, sort_keys=True) + "\n" if release else ""
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 units:
-  description: What was done with each unit, and how it is now.
+  description: What was done with each unit, or on failure was to be done, and how it is now.
   type: list
   elements: dict
   returned: success, and on failure as far as known

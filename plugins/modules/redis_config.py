@@ -167,9 +167,11 @@ path:
   type: str
 """
 
+import contextlib
 import errno
 import os
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -200,7 +202,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway i
     identity,
     server_words,
 )
-from ansible_collections.taskqueue.stack.plugins.module_utils._systemd_unit import SystemdUnit
+from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, SystemdError, UnitState
 
 # Descriptors that Redis needs besides its clients' (CONFIG_MIN_RESERVED_FDS in server.h).
 RESERVED_FILES = 32
@@ -226,8 +228,12 @@ class RedisConfig:
         self.user = options["user"] or options["owner"] or "redis"
         self.timeout = options["timeout"]
         self.login = tuple(word for word in (options["login_user"], options["login_password"]) if word)
-        self.unit = SystemdUnit(module, options["service"]) if options["service"] else None
-        self.unit_state = self.unit.state() if self.unit else {}
+        self.service = options["service"]
+        self.systemd = Systemd(module.run_command)
+        self.known_service: UnitState | None = None
+        if self.service:
+            with contextlib.suppress(SystemdError):
+                self.known_service = self._state()
         # The file that the server last started with. It exists while a newer one has not proven itself by a start.
         self.last_good_path = f"{self.path}.last-good"
         self.texts = Texts(content, read(self.path), read(self.last_good_path))
@@ -278,16 +284,17 @@ class RedisConfig:
                 client.close()
         if result["restarted"] or result["started"]:
             self._start(proof, was_running=result["restarted"])
-            result["running"], waits = True, False
-        if not waits and os.path.exists(self.last_good_path):
-            os.unlink(self.last_good_path)
-        self._enable()
+            result["running"] = True
+        elif not waits:
+            self._forget_last_good()
+        if self._to_enable():
+            self.systemd.systemctl("enable" if self.module.params["enabled"] else "disable", [self.service])
         return result
 
     def _result(self, plan: Plan, same: bool, proven: bool = True, running: bool = False, version: str = "") -> dict:
         """What this run changes, found out before it does."""
-        restarted = bool(running and self.unit and plan.restart and self.module.params["restart"] == "needed")
-        started = bool(self.unit and not running)
+        restarted = bool(running and self.service and plan.restart and self.module.params["restart"] == "needed")
+        started = bool(self.service and not running)
         result = {
             "changed": bool(not same or plan.steps or restarted or started or self._to_enable()),
             "path": self.path,
@@ -318,10 +325,12 @@ class RedisConfig:
             raise Problem("content holds no directive. Redis would run with its own defaults, open to the network: render the whole file.")
         if "\0" in self.texts.candidate:
             raise Problem("content holds a NUL character, where Redis would stop reading.")
-        if self.module.params["enabled"] is not None and not self.unit:
+        if self.module.params["enabled"] is not None and not self.service:
             raise Problem("enabled needs service: name the systemd service that runs on this file.")
-        if self.login and not self.module.params["login_password"]:
+        if self.module.params["login_user"] and not self.module.params["login_password"]:
             raise Problem("login_user needs login_password.")
+        if self.timeout < 1:
+            raise Problem(f"timeout is {self.timeout}: write how many seconds a start may take, at least 1.")
 
     def _missing(self) -> str:
         """What must be on the host first; empty when all is there."""
@@ -331,9 +340,9 @@ class RedisConfig:
             identity(self.user)
         except KeyError:
             return f"there is no system user {self.user} to run {self.server} as: name the one of the service in user."
-        if self.unit and self.unit_state.get("LoadState") != "loaded":
-            state = self.unit_state.get("LoadState", "systemctl does not answer")
-            return f"there is no service {self.unit.name} to run ({state}): name the one of the package in service."
+        if self.service and (self.known_service is None or self.known_service.load != "loaded"):
+            why = self.known_service.load if self.known_service else "systemd does not answer on this host"
+            return f"there is no service {self.service} to run ({why}): name the one of the package in service."
         return ""
 
     def _present_meaning(self) -> Meaning | None:
@@ -361,6 +370,9 @@ class RedisConfig:
                 f"{self.path} was to say logfile {log}, and {self.user} may not write {target}. Nothing was changed. "
                 f"Give {self.user} the right to it, or name another file."
             )
+        users = self.wanted.values["aclfile"]
+        if users and not self._allowed("-r", users):
+            raise Problem(f"{self.path} was to say aclfile {users}, which {self.user} may not read. Nothing was changed. Give it to {self.user}.")
         for key, args in self.wanted.unasked:
             if key.startswith("loadmodule ") and not self._allowed("-x", args[0]):
                 raise Problem(f"{self.path} was to load {args[0]}, which {self.user} may not execute. Nothing was changed.")
@@ -372,14 +384,14 @@ class RedisConfig:
         try:
             return self._find()
         except NotFound as error:
-            what = f"{self.unit.name} runs" if self.unit else "A Redis runs"
+            what = f"{self.service} runs" if self.service else "A Redis runs"
             raise Problem(
                 f"{what}, and it could not be asked: {error}. Nothing was changed. Give its present password as login_password "
                 "(redis_password in the role redis; login_user with it, where the default user is off), or stop what else has the port."
             ) from error
 
     def _find(self) -> RedisClient | None:
-        process_id = self.unit.main_pid() if self.unit else None
+        process_id = self._state().pid if self.service else None
         if process_id == 0:
             return None
         texts = [text for text in (self.texts.installed, self.texts.last_good, self.target) if text is not None]
@@ -429,7 +441,7 @@ class RedisConfig:
 
     def _check_listening(self, plan: Plan, client: RedisClient | None) -> None:
         """Finds an address that this machine lacks or a port that is taken, before a start does."""
-        if not (LISTENING & {*plan.applied, *plan.restart} if client else self.unit):
+        if not (LISTENING & {*plan.applied, *plan.restart} if client else self.service):
             return
         running = client.config("*port") if client else {}
         own = {running.get("port"), running.get("tls-port")}
@@ -551,10 +563,10 @@ class RedisConfig:
         try:
             client = self._find()
         except NotFound as error:
-            self.module.warn(f"{self.unit.name} runs with the new {self.path}, but could not be asked whether all of it is in force: {error}")
+            self.module.warn(f"{self.service} runs with the new {self.path}, but could not be asked whether all of it is in force: {error}")
             return
         if client is None:
-            raise Problem(f"{self.unit.name} came up with the new {self.path} and ended again. journalctl -u {self.unit.name} says why.")
+            raise Problem(f"{self.service} came up with the new {self.path} and ended again. journalctl -u {self.service} says why.")
         with client:
             if from_snapshot:
                 self._wait(client, {"loading": "0"}, "load its data")
@@ -565,24 +577,29 @@ class RedisConfig:
             left = self._plan(proof, client, same=True).restart
         if left:
             raise Problem(
-                f"{self.unit.name} was started with the new {self.path} and still has another value for {', '.join(left)}: "
-                f"the command line of the unit decides that. See systemctl cat {self.unit.name}."
+                f"{self.service} was started with the new {self.path} and still has another value for {', '.join(left)}: "
+                f"the command line of the unit decides that. See systemctl cat {self.service}."
             )
 
     def _bring_up(self, was_running: bool) -> None:
         log = self.wanted.values["logfile"]
         size = os.path.getsize(log) if os.path.exists(log) else 0
-        self.unit.restart()
+        begun = self._restart()
         if self._answers():
+            self._forget_last_good()
             return
-        output = self.unit.journal() + "\n"
+        output = self.systemd.journal(self.service, begun, lines=50) + "\n"
         if os.path.exists(log):
             with open(log, encoding="utf-8", errors="replace") as stream:
                 stream.seek(size)
                 output += stream.read()
         restored = os.path.exists(self.last_good_path)
         outcome = self._put_back(was_running)
-        raise Problem(f"{self.unit.name} did not start with the new {self.path}: {server_words(output)}. {outcome}", restored)
+        raise Problem(f"{self.service} did not start with the new {self.path}: {server_words(output)}. {outcome}", restored)
+
+    def _forget_last_good(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.last_good_path)
 
     def _answers(self) -> bool:
         """Whether the service comes up. To be turned away by it is an answer, too."""
@@ -594,9 +611,10 @@ class RedisConfig:
                     client.close()
                     return True
             except NotFound as error:
-                if error.login_refused and self.unit.state().get("ActiveState") == "active":
+                if error.login_refused and self._state().is_active:
                     return True
-            if self.unit.gave_up():
+            state = self._state()
+            if not state.is_running or state.restarts:
                 return False
             time.sleep(0.1)
         return False
@@ -612,21 +630,33 @@ class RedisConfig:
         else:
             file = "There is no earlier file that this server accepts, so it stays"
         if not was_running:
-            self.unit.stop()
-            return f"{file}; {self.unit.name} is stopped, as it was."
-        self.unit.restart()
+            self._tell_systemd("stop", "reset-failed")
+            return f"{file}; {self.service} is stopped, as it was."
+        begun = self._restart()
         if self._answers():
-            return f"{file}, and {self.unit.name} runs with it again."
-        return f"{file}, and {self.unit.name} does not start with it either: {server_words(self.unit.journal())}."
+            return f"{file}, and {self.service} runs with it again."
+        return f"{file}, and {self.service} does not start with it either: {server_words(self.systemd.journal(self.service, begun))}."
 
     def _to_enable(self) -> bool:
-        wanted, state = self.module.params["enabled"], self.unit_state.get("UnitFileState")
+        wanted = self.module.params["enabled"]
+        state = self.known_service.file_state if self.known_service else ""
         return wanted is not None and wanted != (state in ("enabled", "enabled-runtime", "static", "alias", "generated"))
 
-    def _enable(self) -> None:
-        refusal = self.unit.enable(self.module.params["enabled"]) if self._to_enable() else ""
-        if refusal:
-            raise Problem(f"systemctl could not change whether {self.unit.name} starts at boot: {refusal}")
+    def _state(self) -> UnitState:
+        return self.systemd.show([self.service])[self.service]
+
+    def _restart(self) -> float:
+        """Starts the service, or stops and starts it. The time when that began; whether it came up is another question."""
+        begun = time.time()
+        # Earlier failures count towards StartLimitBurst, and would turn this start down unheard.
+        self._tell_systemd("reset-failed", "restart")
+        return begun
+
+    def _tell_systemd(self, *verbs: str) -> None:
+        """What comes of it is seen in the service, and said by its log."""
+        for verb in verbs:
+            with contextlib.suppress(SystemdError):
+                self.systemd.systemctl(verb, [self.service])
 
 
 def listening_error(host: str, port: int) -> int:
@@ -644,6 +674,11 @@ def listening_error(host: str, port: int) -> int:
     except OSError as error:
         return error.errno or errno.EADDRNOTAVAIL
     return 0
+
+
+def stop(number: int, _frame: object) -> None:
+    """Ends the run as an error would."""
+    raise Problem(f"stopped by {signal.Signals(number).name} before it was done. Run it again: it takes up where it was.")
 
 
 def main() -> None:
@@ -666,6 +701,9 @@ def main() -> None:
     )
     # Whatever is written here may hold a password, and gets its mode only afterwards.
     os.umask(0o077)
+    # A play that is cut off takes its module with it. The throw-away process must not stay behind.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, stop)
     # As one big secret, the content would blot out the very difference that is to be shown. Its secrets are masked one by one.
     content = module.params["content"]
     module.no_log_values.discard(content)
@@ -677,7 +715,7 @@ def main() -> None:
         result = run.run()
     except Problem as problem:
         module.fail_json(msg=mask(str(problem)), path=module.params["path"], restored=problem.restored)
-    except (OSError, RedisError) as error:
+    except (OSError, RedisError, SystemdError) as error:
         module.fail_json(msg=mask(f"{module.params['path']}: {error}"), path=module.params["path"], restored=False)
     module.exit_json(**result)
 

@@ -41,6 +41,8 @@ CASES = [
     Case("config_is_a_list", ["redis_config", "dict"], {"redis_config": ["maxmemory 1gb"]}),
     Case("enabled_is_no_boolean", ["redis_service_enabled", "bool"], {"redis_service_enabled": "perhaps"}),
     Case("bind_is_empty", ["redis_bind is empty", "every address"], {"redis_bind": []}),
+    Case("bind_twice_over", ["redis_bind names 127.0.0.1, 0.0.0.0", "alone"],
+         {"redis_bind": ["127.0.0.1", "0.0.0.0"], "redis_password": "secret"}),
     # Redis: never open
     Case("wide_bind", ["redis_password", "0.0.0.0", "loopback"], {"redis_bind": ["0.0.0.0"]}),
     Case("wide_bind_ipv6", ["redis_password", "::"], {"redis_bind": ["127.0.0.1", "::"]}),

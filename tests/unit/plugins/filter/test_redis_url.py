@@ -29,7 +29,7 @@ def read_backend(url: str) -> dict:
     ({"host": "h", "port": "6380", "db": "2"}, "redis://h:6380/2"),
     ({"host": "h", "username": None, "password": "", "sentinels": [], "tls": "no"}, "redis://h:6379/0"),
     ({"host": "10.0.0.1", "password": "p"}, "redis://:p@10.0.0.1:6379/0"),
-    ({"host": "h", "username": "u", "password": "p"}, "redis://u:p@h:6379/0"),
+    ({"host": "h", "username": "u/", "password": "p@"}, "redis://u%2F:p%40@h:6379/0"),
     ({"host": "::1"}, "redis://[::1]:6379/0"),
     ({"host": "h", "tls": "yes"}, "rediss://h:6379/0?ssl_cert_reqs=required"),
     ({**TLS, "cert_reqs": "none"}, "rediss://h:6379/0?ssl_cert_reqs=none"),
@@ -52,7 +52,7 @@ def test_credentials_survive(text: str) -> None:
         assert (read["username"], read["password"]) == (text, password)
 
 
-@pytest.mark.parametrize("host", ["::1", "2001:db8::3", "fe80::1%eth0"])
+@pytest.mark.parametrize("host", ["::1", "2001:db8::3", "fe80::1%eth0", "fe80::1%ab0"])
 def test_ipv6_survives(host: str) -> None:
     url = redis_url({"host": host, "port": 7000})
     broker = kombu.Connection(url)

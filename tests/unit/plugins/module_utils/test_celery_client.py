@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,12 @@ def test_incomplete_file_is_refused(write, content: str, named: str) -> None:
     assert named in str(error)
 
 
+def test_bad_url_is_refused_with_its_source(write) -> None:
+    path = write("CELERY_BROKER_URL=redis://h\nCELERY_RESULT_BACKEND=redis://h/queue\n")
+    assert f"CELERY_RESULT_BACKEND in {path}" in str(catch(load_connection, path))
+    assert "broker_url" in str(catch(load_connection, path, "redis://"))
+
+
 @pytest.mark.parametrize("url", [
     "redis://h", "redis://:p%40@h:1/2", "rediss://u:p@[::1]:6379/0?ssl_cert_reqs=required", "sentinel://a:1/0;sentinel://b:2/0"])
 def test_good_url_is_accepted(url: str) -> None:
@@ -155,7 +162,11 @@ def test_app_knows_only_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("CELERY_BROKER_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND"):
         monkeypatch.setenv(name, "redis://other")
     monkeypatch.setenv("CELERY_CONFIG_MODULE", "no_such_module")
-    conf = make_app(Connection(URL, URL, {"task_default_queue": "q"}), 30).conf
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no_such_module")
+    with warnings.catch_warnings():
+        # Celery warns when it would have loaded Django.
+        warnings.simplefilter("error")
+        conf = make_app(Connection(URL, URL, {"task_default_queue": "q"}), 30).conf
     assert (conf.broker_url, conf.broker_write_url, conf.result_backend) == (URL, URL, URL)
     assert conf.task_default_queue == "q"
 
@@ -173,6 +184,7 @@ def test_every_connection_has_a_time_limit(timeout: float, limit: float) -> None
     assert limits <= conf.broker_transport_options.items()
     assert limits <= conf.broker_transport_options["sentinel_kwargs"].items()
     assert limits <= conf.result_backend_transport_options["sentinel_kwargs"].items()
+    assert conf.broker_transport_options["sentinel_kwargs"]["retry"].get_retries() == 0
     assert (conf.redis_socket_timeout, conf.redis_socket_connect_timeout) == (limit, limit)
     assert conf.broker_transport_options["global_keyprefix"] == "x"
     assert conf.broker_transport_options["sentinel_kwargs"]["password"] == "p"

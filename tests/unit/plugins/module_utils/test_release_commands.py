@@ -42,9 +42,25 @@ def test_silent_failure_tells_the_exit_status(commands: Commands) -> None:
         commands.run(python("raise SystemExit(7)"), "x")
 
 
+def test_programs_keep_the_lock_open(commands: Commands) -> None:
+    reading, commands.lock = os.pipe()
+    try:
+        commands.run(python(f"import os; os.fstat({commands.lock})"), "x")
+        with pytest.raises(CommandFailed):
+            commands.run(python(f"import os; os.fstat({reading})"), "x")
+    finally:
+        os.close(reading)
+        os.close(commands.lock)
+
+
 def test_missing_program(commands: Commands) -> None:
     with pytest.raises(ReleaseError, match="cannot run /nonexistent"):
         commands.run(["/nonexistent"], "x")
+
+
+def test_environment_that_no_process_can_have(commands: Commands) -> None:
+    with pytest.raises(ReleaseError, match="null byte"):
+        commands.run(["true"], "x", {"A": "\0"})
 
 
 def test_time_limit_ends_the_whole_process_group(commands: Commands, tmp_path) -> None:

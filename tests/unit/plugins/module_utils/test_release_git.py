@@ -72,6 +72,7 @@ def test_subdirectory() -> None:
     [
         ("git+https://host/x.git@v1", "source_version"),
         ("git+git@host:x.git", "git\\+ssh://"),
+        ("git+https://[host/x.git", "no git URL"),
         ("git+ext::sh -c id", "no git URL"),
         ("git+https://host/x.git#egg=x", "subdirectory"),
         ("git+https://host/x.git#subdirectory=../x", "subdirectory"),

@@ -113,7 +113,6 @@ def test_index_settings_travel_in_the_environment_only(tmp_path: Path, choice: s
             "UV_DEFAULT_INDEX": "https://u:pw@one/simple",
             "UV_EXTRA_INDEX_URL": "https://u:pw@two/simple https://three/simple",
             "UV_FIND_LINKS": f"{links},https://four/",
-            "UV_NO_INDEX": "true",
         },
         "pip": {
             "PIP_INDEX_URL": "https://u:pw@one/simple",
@@ -123,6 +122,8 @@ def test_index_settings_travel_in_the_environment_only(tmp_path: Path, choice: s
         },
     }[choice]
     assert expected.items() <= env.items()
+    # uv knows no variable for this.
+    assert ("--no-index" in line) is (choice == "uv")
 
 
 def test_uv_follows_the_configuration_of_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +149,12 @@ def test_uv_follows_the_configuration_of_pip(tmp_path: Path, monkeypatch: pytest
     }
 
 
+@pytest.mark.parametrize(("value", "arguments"), [("true", ["--no-index"]), ("0", []), ("", [])])
+def test_uv_asks_no_index_when_pip_must_not(monkeypatch: pytest.MonkeyPatch, value: str, arguments: list[str]) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", value)
+    assert Index().uv_arguments() == arguments
+
+
 def test_unreadable_pip_configuration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pip.conf").write_text("index-url = x\n")
     monkeypatch.setattr(_release_installer, "_PIP_CONFIG", (str(tmp_path / "pip.conf"),))
@@ -162,7 +169,7 @@ def test_unreadable_pip_configuration_is_named(tmp_path: Path, monkeypatch: pyte
         ("ERROR: Ignored the following versions: 5.7.0 Requires-Python >=3.10", "choose another interpreter"),
         ("error sending request for url: Connection refused", "does not answer"),
         ("HTTP status client error (401 Unauthorized)", "check the user and password"),
-        ("mypkg was not found in the package registry", "private index"),
+        ("mypkg was not found in the package registry", "where it should come from"),
     ],
 )
 def test_failures_come_with_a_remedy(tmp_path: Path, said: str, remedy: str) -> None:

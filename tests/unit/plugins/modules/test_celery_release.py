@@ -90,8 +90,13 @@ def test_the_celery_user_can_read_everything_whatever_the_umask(host: Host) -> N
     assert helper.stat().st_mode & 0o777 == 0o644
 
 
+def test_byte_code_is_there_from_the_start(host: Host) -> None:
+    host.run()
+    assert list((host.root / "current" / "app" / "__pycache__").glob("shop.*.pyc"))
+
+
 def test_source_is_asked_for_only_when_it_is_needed(host: Host) -> None:
-    assert host.run(send=False) .get("source_wanted") is True
+    assert host.run(send=False).get("source_wanted") is True
     assert not (host.root / "releases").exists()
 
 
@@ -220,6 +225,8 @@ def test_no_trace_of_credentials(host: Host, monkeypatch: pytest.MonkeyPatch) ->
     ("options", "words"),
     [
         ({"root": "/"}, ["root", "not /"]),
+        ({"root": "opt/celery"}, ["root", "absolute"]),
+        ({"python": "python3.11"}, ["python", "absolute"]),
         ({"python": "/nonexistent/python3.11"}, ["python: /nonexistent/python3.11", "install it"]),
         ({"requirements": ["-r other.txt"]}, ["requirements", "'-r other.txt'"]),
         ({"constraints": ["a\nb"]}, ["constraints"]),

@@ -224,6 +224,12 @@ def test_interrupted_removal_is_finished(host: Host) -> None:
     assert host.run(A)["removed"] == [B]
 
 
+def test_last_units_can_go(host: Host) -> None:
+    host.run()
+    assert host.run(units=[])["removed"] == [A, B]
+    assert host.run(units=[])["changed"] is False
+
+
 def test_no_pattern_removes_nothing(host: Host) -> None:
     host.run()
     assert host.run(A, pattern=None)["removed"] == []
