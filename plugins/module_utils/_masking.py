@@ -48,17 +48,21 @@ def _named_secrets(value: object, name: str = "") -> set[str]:
     return {value} if isinstance(value, str) and _SECRET_NAME.search(name) else set()
 
 
+def value_secrets(value: str) -> set[str]:
+    """The passwords in a value: those of URLs, and in JSON at any depth those that their name gives away."""
+    try:
+        return url_secrets(value) | _named_secrets(json.loads(value))
+    except ValueError:
+        return url_secrets(value)
+
+
 def environment_secrets(environment: dict[str, str]) -> set[str]:
     """What must not be shown of a process environment: passwords at any depth, and values that are not plainly harmless."""
     found: set[str] = set()
     for name, value in environment.items():
-        found |= url_secrets(value)
+        found |= value_secrets(value)
         if not _PLAIN_NAME.search(name):
             found.add(value)
-        try:
-            found |= _named_secrets(json.loads(value))
-        except ValueError:
-            pass
     return found
 
 

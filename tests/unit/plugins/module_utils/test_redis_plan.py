@@ -102,6 +102,8 @@ def test_what_config_get_does_not_show_waits_when_it_changed() -> None:
     old, new = "rename-command FLUSHALL x\nport 6379\n", "port 6379\n"
     assert list(plan(new, installed=old).restart) == ["rename-command"]
     assert plan(new, installed=new).restart == {}
+    # Installed by a run that was cut off before the restart.
+    assert Texts(new, new, last_good=old).read_at_start(Meaning(RUNNING, {}, [])) == {"rename-command"}
 
 
 def test_closing_comes_first_and_opening_last() -> None:

@@ -44,8 +44,22 @@ def test_what_is_neutral_in_the_private_process_counts_as_written(server: str) -
 
 
 def test_how_the_unit_runs_the_process_is_no_part_of_the_meaning(server: str) -> None:
-    with ThrowAway(server, USER, "supervised auto\ndaemonize no\n") as one, ThrowAway(server, USER, "supervised systemd\n") as other:
-        assert one.meaning() == other.meaning()
+    with ThrowAway(server, USER, "supervised systemd\ndaemonize no\n") as proof:
+        assert not {"supervised", "daemonize"} & proof.meaning().values.keys()
+        assert proof.meaning().unasked == []
+
+
+def test_modules_are_not_loaded(server: str) -> None:
+    with ThrowAway(server, USER, "loadmodule /x.so secret\nmodule.parameter 1\n") as proof:
+        assert [key for key, _args in proof.meaning().unasked] == ["loadmodule /x.so", "module.parameter"]
+
+
+def test_nothing_of_our_environment_reaches_the_process(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With it, Redis would tell systemd that a service is ready.
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    Path(server).write_text(Path(server).read_text().replace("exec", '[ -z "$NOTIFY_SOCKET" ] && exec'))
+    with ThrowAway(server, USER, "port 0\n"):
+        pass
 
 
 def test_users_are_part_of_the_meaning_and_the_probe_is_not(server: str) -> None:

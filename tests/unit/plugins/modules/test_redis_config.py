@@ -252,6 +252,7 @@ def test_the_difference_shows_file_and_server(running: Host) -> None:
     assert server["before"].splitlines() == ['requirepass ""', "maxmemory 0"]
     assert server["after"].splitlines() == ["requirepass ******** (new)", "maxmemory 1073741824"]
     assert running.run(running.content(), diff=True)["diff"] == []
+    assert "diff" not in running.run(content)
 
 
 def test_check_mode_predicts_and_changes_nothing(running: Host) -> None:
@@ -263,6 +264,11 @@ def test_check_mode_predicts_and_changes_nothing(running: Host) -> None:
         name: done[name] for name in ("changed", "applied", "restart_required")
     }
     assert not running.run(content, check=True)["changed"]
+
+
+def test_check_mode_does_not_need_files_of_earlier_tasks(host: Host) -> None:
+    content = host.content(f"aclfile {host.data}/users.acl", f"logfile {host.data}/none/redis.log")
+    assert host.run(content, check=True)["proven"]
 
 
 def test_check_mode_before_anything_is_installed(host: Host) -> None:

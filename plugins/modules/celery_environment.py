@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: celery_environment
+short_description: Write the environment file that all Celery units of a host read
+version_added: "0.1.0"
+description:
+  - Writes variables to a file that systemd (C(EnvironmentFile=)), a POSIX shell and Python's C(shlex) all read alike.
+  - The values may be secrets. They are never shown or logged, and the difference says of each variable whether it changed.
+  - The directory is created when it is missing.
+options:
+  path:
+    description: The file.
+    type: path
+    default: /etc/celery/celery.env
+  variables:
+    description:
+      - Name to value. A dictionary or a list is written as JSON, a boolean as V(true) or V(false).
+      - A value is one line. Every character but line breaks and NUL works.
+    type: dict
+    required: true
+extends_documentation_fragment:
+  - ansible.builtin.files
+attributes:
+  check_mode:
+    description: Says whether the file would change, and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows names, settings and addresses. Passwords, and all values of variables that are not Celery's own, are masked.
+    support: full
+author:
+  - The taskqueue.stack maintainers (@taskqueue)
+"""
+
+EXAMPLES = r"""
+- name: Tell the workers where the broker is
+  taskqueue.stack.celery_environment:
+    variables:
+      CELERY_APP: shop.celery:app
+      CELERY_BROKER_URL: "{{ {'host': 'redis1', 'password': redis_password} | taskqueue.stack.redis_url }}"
+      CELERY_SETTINGS:
+        worker_direct: true
+    owner: root
+    group: celery
+    mode: "0640"
+"""
+
+RETURN = r"""
+path:
+  description: The file.
+  type: str
+  returned: success
+  sample: /etc/celery/celery.env
+"""
+
+import json
+import os
+import re
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MASK, Masker, value_secrets
+from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import ClientError, read_env_file
+
+HEADER = "# Managed by taskqueue.stack: change the inventory, not this file.\n"
+
+
+def as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def problem(variables: dict[str, str]) -> str:
+    """What systemd or a shell could not read, or nothing."""
+    for name, value in variables.items():
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+            return f"variables: {name!r} is no name of a variable: write letters, digits and underscores, no digit first."
+        if re.search("[\0\r\n]", value):
+            return f"variables: the value of {name} has a line break or a NUL: systemd reads one line a variable."
+    return ""
+
+
+def render(variables: dict[str, str]) -> str:
+    """Single quotes are what systemd, a shell and shlex agree on; an apostrophe leaves them for a moment."""
+    quoted = {name: value.replace("'", "'\\''") for name, value in variables.items()}
+    return HEADER + "".join(f"{name}='{value}'\n" for name, value in quoted.items())
+
+
+def shown(variables: dict[str, str], other: dict[str, str]) -> str:
+    """One side of the difference, without secrets."""
+    lines = []
+    for name, value in variables.items():
+        text = Masker(value_secrets(value))(value) if name.startswith("CELERY_") else MASK
+        hidden = MASK in text and name in other and other[name] != value
+        lines.append(f"{name}='{text}'{' (another value)' if hidden else ''}\n")
+    return "".join(lines)
+
+
+def main() -> None:
+    """Run as a module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "default": "/etc/celery/celery.env"},
+            "variables": {"type": "dict", "required": True, "no_log": True},
+        },
+        add_file_common_args=True,
+        supports_check_mode=True,
+    )
+    # Ansible would mask every value wherever it occurs in the result, also a "1" or a "celery".
+    module.no_log_values.clear()
+    path = module.params["path"]
+    variables = {str(name): as_text(value) for name, value in module.params["variables"].items()}
+    module.params["variables"] = dict.fromkeys(variables, MASK)
+    if problem(variables):
+        module.fail_json(msg=problem(variables))
+
+    content = render(variables)
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = file.read()
+    except FileNotFoundError:
+        found = None
+    except OSError as error:
+        module.fail_json(msg=f"path: cannot read {path}: {error.strerror}.")
+    try:
+        before = read_env_file(path) if found else {}
+    except ClientError:
+        before = {}
+
+    changed = found != content
+    if changed and not module.check_mode:
+        os.umask(0o077)
+        directory = os.path.dirname(path)
+        try:
+            if not os.path.isdir(directory):
+                os.makedirs(directory)
+                os.chmod(directory, 0o755)
+            handle, temporary = tempfile.mkstemp(dir=directory)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(content)
+        except OSError as error:
+            module.fail_json(msg=f"path: cannot write {path}: {error.strerror}.")
+        module.atomic_move(temporary, path)
+    if os.path.exists(path):
+        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
+    module.exit_json(
+        changed=changed, path=path,
+        diff={"before_header": path, "after_header": path, "before": shown(before, variables), "after": shown(variables, before)},
+    )
+
+
+if __name__ == "__main__":
+    main()

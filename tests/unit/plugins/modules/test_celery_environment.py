@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import read_env_file
+from ansible_collections.taskqueue.stack.plugins.modules import celery_environment
+
+AWKWARD = "@:/#%?& \"'\\$é`!;\t$(false)"
+
+
+def run(path: Path, check: bool = False, **parameters: object) -> dict:
+    """The module as Ansible runs it, in a process of its own."""
+    arguments = {"path": str(path), "_ansible_check_mode": check, "_ansible_diff": True, **parameters}
+    done = subprocess.run(
+        [sys.executable, "-m", celery_environment.__name__],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), capture_output=True, text=True, check=False,
+        env={"PYTHONPATH": ":".join(sys.path), "LANG": "C.UTF-8"},
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "celery" / "celery.env"
+
+
+def test_writes_a_file_that_a_shell_and_shlex_read_alike(path: Path) -> None:
+    assert run(path, variables={"AWKWARD": AWKWARD, "EMPTY": "", "NUMBER": 5}, mode="0640")["changed"]
+    assert read_env_file(str(path)) == {"AWKWARD": AWKWARD, "EMPTY": "", "NUMBER": "5"}
+    assert f"AWKWARD={AWKWARD}" in shlex.split(path.read_text(encoding="utf-8"), comments=True)
+    shell = subprocess.run(["sh", "-c", f'. {path}; printf %s "$AWKWARD"'], capture_output=True, text=True, check=True)
+    assert shell.stdout == AWKWARD
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_writes_structures_as_json(path: Path) -> None:
+    run(path, variables={"CELERY_SETTINGS": {"worker_direct": True, "name": "it's"}})
+    assert json.loads(read_env_file(str(path))["CELERY_SETTINGS"]) == {"worker_direct": True, "name": "it's"}
+
+
+def test_a_second_run_changes_nothing(path: Path) -> None:
+    run(path, variables={"A": "1"}, mode="0640")
+    inode = path.stat().st_ino
+    assert not run(path, variables={"A": "1"}, mode="0640")["changed"]
+    assert path.stat().st_ino == inode
+
+
+def test_a_wrong_mode_is_mended(path: Path) -> None:
+    run(path, variables={"A": "1"}, mode="0640")
+    path.chmod(0o644)
+    assert run(path, variables={"A": "1"}, mode="0640")["changed"]
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_check_mode_tells_and_writes_nothing(path: Path) -> None:
+    assert run(path, check=True, variables={"A": "1"}, mode="0640")["changed"]
+    assert not path.parent.exists()
+
+
+def test_the_difference_shows_what_changed_and_no_secret(path: Path) -> None:
+    run(path, variables={"CELERY_BROKER_URL": "redis://:hunter22@old:6379/0", "API_KEY": "opensesame"})
+    result = run(path, variables={"CELERY_BROKER_URL": "redis://:hunter23@new:6379/0", "API_KEY": "openbarley", "DEBUG": "1"})
+    said = json.dumps(result)
+    for secret in ("hunter22", "hunter23", "opensesame", "openbarley"):
+        assert secret not in said
+    assert "old:6379" in result["diff"]["before"]
+    assert "new:6379" in result["diff"]["after"]
+    assert "API_KEY='********' (another value)" in result["diff"]["after"]
+    assert "DEBUG" in result["diff"]["after"]
+
+
+def test_passwords_inside_settings_are_masked(path: Path) -> None:
+    result = run(path, variables={"CELERY_SETTINGS": {"sentinel_kwargs": {"password": "hunter22"}, "worker_direct": True}})
+    assert "hunter22" not in json.dumps(result)
+    assert "worker_direct" in result["diff"]["after"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"MY-NAME": "x"}, ["MY-NAME", "letters, digits and underscores"]),
+        ({"1ST": "x"}, ["1ST"]),
+        ({"A": "one\ntwo"}, ["A", "line break"]),
+        ({"A": "nul\0"}, ["A", "NUL"]),
+    ],
+)
+def test_refuses_what_systemd_could_not_read(path: Path, variables: dict, words: list[str]) -> None:
+    result = run(path, variables=variables)
+    assert result["failed"]
+    assert all(word in result["msg"] for word in words)
+    assert not path.exists()
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = run(tmp_path / "file" / "celery.env", variables={"A": "1"})
+    assert result["failed"]
+    assert str(tmp_path / "file") in result["msg"]
