@@ -55,8 +55,9 @@ sanity: setup  ## ansible-test sanity.
 unit: setup  ## Unit tests, on the controller's Python and on the oldest a host may have.
 	$(COPY)
 	cd $(TREE) && $(HOST_ENV) ansible-test units --venv --requirements --python 3.11
-	uv python find --quiet 3.9 || uv python install 3.9
-	cd $(TREE) && PATH="$$(dirname "$$(uv python find 3.9)"):$$PATH" $(HOST_ENV) ansible-test units --venv --requirements --python 3.9
+	$(HOST_ENV) sh -c 'uv python find 3.9 || uv python install 3.9'
+	cd $(TREE) && $(HOST_ENV) sh -c 'PATH="$$(dirname "$$(uv python find 3.9)"):$$PATH" \
+		ansible-test units --venv --requirements --python 3.9'
 
 # --- Test hosts: containers that boot systemd, reached by SSH.
 TESTBED := $(HOST_ENV) python3 $(CURDIR)/molecule/shared/testbed.py

@@ -66,6 +66,12 @@ PYTHON
     done
 fi
 
+# Where Python cannot be downloaded, the versions that pyenv has must do: its own commands answer for the chosen one alone.
+for versions in "$HOME"/.pyenv/versions/*/bin; do
+    [ ! -d "$versions" ] || case ":$PATH:" in *":$versions:"*) ;; *) PATH=$PATH:$versions ;; esac
+done
+export PATH
+
 # Limits below podman's defaults for root that even root may not raise: podman has to ask for no more than there is.
 # (For processes: than the 32768 to which its build part limits itself.)
 if [ "$(id -u)" = 0 ] && [ -z "${CONTAINERS_CONF:-}" ] && ! (ulimit -Hn 1048576) 2>/dev/null; then

@@ -88,6 +88,8 @@ attributes:
 notes:
   - The throw-away process listens nowhere but on a socket in a private directory, has no data, follows no other server and
     loads no modules.
+  - While a start with a new file is still to come, the file of the last one lies beside it with C(.last-good) at the end of
+    its name.
   - In check mode, files that O(content) names (certificates, ACL) may be missing, as an earlier task would have made them.
   - Works with Redis 6.0 and newer and with Valkey.
 """
@@ -151,6 +153,10 @@ restored:
 running:
   description: Whether the server runs.
   returned: success
+  type: bool
+enabled:
+  description: Whether the service starts at boot.
+  returned: success, with O(service), outside check mode
   type: bool
 proven:
   description: Whether the server's program accepted the configuration. False only in check mode, before Redis is installed.
@@ -289,6 +295,8 @@ class RedisConfig:
             self._forget_last_good()
         if self._to_enable():
             self.systemd.systemctl("enable" if self.module.params["enabled"] else "disable", [self.service])
+        if self.service:
+            result["enabled"] = starts_at_boot(self._state())
         return result
 
     def _result(self, plan: Plan, same: bool, proven: bool = True, running: bool = False, version: str = "") -> dict:
@@ -639,8 +647,7 @@ class RedisConfig:
 
     def _to_enable(self) -> bool:
         wanted = self.module.params["enabled"]
-        state = self.known_service.file_state if self.known_service else ""
-        return wanted is not None and wanted != (state in ("enabled", "enabled-runtime", "static", "alias", "generated"))
+        return wanted is not None and wanted != bool(self.known_service and starts_at_boot(self.known_service))
 
     def _state(self) -> UnitState:
         return self.systemd.show([self.service])[self.service]
@@ -657,6 +664,10 @@ class RedisConfig:
         for verb in verbs:
             with contextlib.suppress(SystemdError):
                 self.systemd.systemctl(verb, [self.service])
+
+
+def starts_at_boot(service: UnitState) -> bool:
+    return service.file_state in ("enabled", "enabled-runtime", "static", "alias", "generated")
 
 
 def listening_error(host: str, port: int) -> int:

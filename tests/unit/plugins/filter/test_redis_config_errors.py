@@ -11,7 +11,7 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.taskqueue.stack.plugins.filter.redis_config_errors import redis_config_errors
 
-TABLE = yaml.safe_load((Path(__file__).parents[4] / "roles/redis/vars/directives.yml").read_text(encoding="utf-8"))["__redis_directives"]
+TABLE = yaml.safe_load((Path(__file__).parents[4] / "roles/redis/vars/main/directives.yml").read_text(encoding="utf-8"))["__redis_directives"]
 
 
 @pytest.mark.parametrize(
