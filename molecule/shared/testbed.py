@@ -39,7 +39,16 @@ RESTRICTED_HOST = Path(__file__).with_name("restricted-host.sh")
 START_SECONDS = 90
 SETTLED = re.compile("^(running|degraded)$", re.MULTILINE)
 
-ENGINE = os.environ.get("TESTBED_ENGINE") or next(filter(shutil.which, ("podman", "docker")), "podman")
+
+def find_engine() -> str:
+    """Podman, unless there is only Docker. Its client alone, with no engine that answers, does not count."""
+    if shutil.which("podman") or not shutil.which("docker"):
+        return "podman"
+    answer = subprocess.run(["docker", "version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return "docker" if answer.returncode == 0 else "podman"
+
+
+ENGINE = os.environ.get("TESTBED_ENGINE") or find_engine()
 BUILD_OPTIONS = {"podman": ["--jobs=0"], "docker": []}  # stages side by side; Docker does so by itself
 # --privileged: without it systemd inside cannot give services the sandboxes that are tested here.
 ENGINE_OPTIONS = {
