@@ -14,6 +14,8 @@ import json
 import os
 import shlex
 
+from celery.app.utils import find_app
+
 ENV_FILE = "/etc/celery/celery.env"
 
 # systemd has set these for the units. A person at a shell gets the same:
@@ -21,8 +23,6 @@ ENV_FILE = "/etc/celery/celery.env"
 if "CELERY_APP" not in os.environ:
     with open(ENV_FILE, encoding="utf-8") as env_file:
         os.environ.update(entry.split("=", 1) for entry in shlex.split(env_file.read(), comments=True))
-
-from celery.app.utils import find_app  # noqa: E402  (eventlet and gevent patch the world before Celery is imported)
 
 app = find_app(os.environ["CELERY_APP"])
 app.conf.update(json.loads(os.environ.get("CELERY_SETTINGS", "{}")))

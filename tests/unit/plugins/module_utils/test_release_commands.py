@@ -67,11 +67,21 @@ def test_time_limit_ends_the_whole_process_group(commands: Commands, tmp_path) -
     pid_file = tmp_path / "pid"
     code = f"import subprocess; p = subprocess.Popen(['sleep', '60']); open({str(pid_file)!r}, 'w').write(str(p.pid)); p.wait()"
     began = time.monotonic()
-    with pytest.raises(ReleaseError, match="no end after 2 s"):
-        commands.run(python(code), "x", limit=2)
-    assert time.monotonic() - began < 20
-    with open(f"/proc/{pid_file.read_text()}/stat", encoding="ascii") if os.path.exists(f"/proc/{pid_file.read_text()}") else open(os.devnull) as left:
-        assert left.read().split()[2:3] in ([], ["Z"])
+    with pytest.raises(ReleaseError, match="no end after 5 s"):
+        commands.run(python(code), "x", limit=5)
+    assert time.monotonic() - began < 30
+    # A process that was killed lives on for the moment that a busy machine takes to end it.
+    while runs(int(pid_file.read_text())) and time.monotonic() - began < 30:
+        time.sleep(0.05)
+    assert not runs(int(pid_file.read_text()))
+
+
+def runs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().split()[2] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_deadline_covers_all_steps_together() -> None:
