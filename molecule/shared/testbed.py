@@ -261,6 +261,7 @@ class Host:
     def wait(self) -> None:
         """Wait until systemd has started everything, or found out what cannot start, and the SSH server answers."""
         deadline = time.monotonic() + START_SECONDS
+        # Its exit status repeats what it prints, and execute() gives nothing of a command that failed.
         state = "systemctl is-system-running --wait || true"
         while not SETTLED.search(self.execute("sh", "-c", state, check=False)):
             if time.monotonic() > deadline:
