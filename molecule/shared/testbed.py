@@ -36,6 +36,8 @@ KEY = STATE / "id_ed25519"
 # Shared by all checkouts, because images are. Also short, as the path of a UNIX socket has to be.
 SHARED = Path.home() / ".ansible/testbed"
 RESTRICTED_HOST = Path(__file__).with_name("restricted-host.sh")
+# Tells the hosts of several checkouts apart that run the same scenarios side by side.
+INSTANCE = os.environ.get("TESTBED_INSTANCE", "")
 START_SECONDS = 90
 SETTLED = re.compile("^(running|degraded)$", re.MULTILINE)
 
@@ -213,7 +215,7 @@ class Host:
 
     @property
     def container(self) -> str:
-        return f"{self.scenario}-{self.name}"
+        return f"{INSTANCE}{self.scenario}-{self.name}"
 
     @property
     def labels(self) -> dict[str, str]:
@@ -240,7 +242,7 @@ class Host:
             "--network", network(self.scenario), "--network-alias", self.name, "--publish", f"127.0.0.1:{port}:22",
             "--label", f"taskqueue.scenario={self.scenario}", "--label", f"taskqueue.host={self.name}",
             "--label", f"taskqueue.image={self.image}", "--label", f"taskqueue.port={port}",
-            "--label", f"taskqueue.definition={definition}", "--pids-limit=-1", *ENGINE_OPTIONS[ENGINE],
+            "--label", f"taskqueue.definition={definition}", "--label", f"taskqueue.instance={INSTANCE}", "--pids-limit=-1", *ENGINE_OPTIONS[ENGINE],
             *(f"--volume={mount}" for mount in mounts), *self.options, tag,
         )  # fmt: skip
         self.wait()
@@ -306,7 +308,7 @@ def environment(name: str) -> list[str]:
 
 
 def network(scenario: str) -> str:
-    return f"taskqueue-{scenario}"
+    return f"taskqueue-{INSTANCE}{scenario}"
 
 
 def free_port() -> int:
@@ -338,12 +340,14 @@ def hosts_of(scenario: str) -> list[Host]:
 
 
 def containers() -> list[tuple[Host, str, str]]:
-    """All hosts of all scenarios, what kind they are, and their state."""
+    """All hosts of all scenarios of this instance, what kind they are, and their state."""
     found = engine("ps", "--all", "--quiet", "--filter", "label=taskqueue.host").split()
     form = '{"labels": {{json .Config.Labels}}, "state": {{json .State.Status}}}'
     lines = engine("container", "inspect", "--format", form, *found).splitlines() if found else []
     result = []
     for labels, state in (json.loads(line).values() for line in lines):
+        if labels.get("taskqueue.instance", "") != INSTANCE:
+            continue
         host = Host(labels["taskqueue.scenario"], labels["taskqueue.host"], labels["taskqueue.image"])
         result.append((host, labels["taskqueue.kind"], state))
     return sorted(result, key=lambda row: row[0].container)
