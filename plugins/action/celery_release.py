@@ -20,6 +20,7 @@ class ActionModule(ActionBase):
     """Runs the module once, and a second time with the source when the host asks for it."""
 
     _supports_check_mode = True
+    _supports_async = True
 
     def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
         result = super().run(tmp, task_vars)
@@ -30,14 +31,16 @@ class ActionModule(ActionBase):
         if source and not str(source).startswith("git+"):
             path = self._find_source(str(source))
             args["_source"] = self._describe(path)
-        answer = self._run_module(args, task_vars)
+        # In the background nobody hears that the source is wanted, so with a source that question is asked in the foreground.
+        answer = self._run_module(args, task_vars, background=not path)
         if answer.pop("source_wanted", False):
             answer = self._run_with_source(path, args, task_vars)
         result.update(answer)
         return result
 
-    def _run_module(self, args: dict, task_vars: dict | None) -> dict:
-        return self._execute_module(module_name="taskqueue.stack.celery_release", module_args=args, task_vars=task_vars)
+    def _run_module(self, args: dict, task_vars: dict | None, background: bool = True) -> dict:
+        seconds = self._task.async_val if background else 0
+        return self._execute_module(module_name="taskqueue.stack.celery_release", module_args=args, task_vars=task_vars, wrap_async=seconds)
 
     def _find_source(self, source: str) -> str:
         if "://" in source:
@@ -77,6 +80,9 @@ class ActionModule(ActionBase):
                 target = self._connection._shell.join_path(remote, os.path.basename(local))
                 self._transfer_file(local, target)
             self._fixup_perms2((remote, target))
-            return self._run_module({**args, "_source": {**described, "archive": target}}, task_vars)
+            # In the background the module goes on reading when this is over, and takes the directory away itself.
+            sent = {"archive": target, "directory": remote if self._task.async_val else None}
+            return self._run_module({**args, "_source": {**described, **sent}}, task_vars)
         finally:
-            self._remove_tmp_path(remote)
+            if not self._task.async_val:
+                self._remove_tmp_path(remote)

@@ -96,6 +96,14 @@ options:
         there as well.
     type: bool
     default: false
+  switch:
+    description:
+      - Whether the release becomes the current one. V(false) builds and proves it beside the running one and goes no further, so that a
+        later call, or one that waits while this one builds, has nothing left to do but to switch.
+      - Such a call can run in the background, with C(async) and a C(poll) of 0.
+    type: bool
+    default: true
+    version_added: "0.2.0"
   keep:
     description:
       - How many releases to keep. The current one, the previous one and those in use by a running program always stay.
@@ -266,6 +274,7 @@ ARGUMENT_SPEC = {
     "extra_index_urls": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "find_links": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "no_index": {"type": "bool", "default": False},
+    "switch": {"type": "bool", "default": True},
     "keep": {"type": "int", "default": 3},
     "import_check": {"type": "list", "elements": "str", "default": []},
     "import_user": {"type": "str"},
@@ -274,6 +283,8 @@ ARGUMENT_SPEC = {
     "_source": {"type": "dict"},
 }
 _URL_OPTIONS = ("requirements", "constraints", "source", "index_url", "extra_index_urls", "find_links")
+# Where a source was put for this run, which says nothing about the source.
+_SENT = ("archive", "directory")
 _MODULE_FILE = re.compile(r"[A-Za-z_]\w*\.py")
 _IMPORT_TARGET = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 
@@ -370,7 +381,7 @@ class Release:
             # Without credentials: a new token is no new release, and its digest is no hint for a guesser.
             "requirements": sorted({mask_urls(line.strip()) for line in self._params["requirements"]}),
             "constraints": sorted({mask_urls(line.strip()) for line in self._params["constraints"]}),
-            "source": {key: value for key, value in self._source.items() if key != "archive"} if self._source else None,
+            "source": {key: value for key, value in self._source.items() if key not in _SENT} if self._source else None,
             "files": {name: hashlib.sha256(content.encode()).hexdigest() for name, content in self._params["files"].items()},
         }
         return release_id(self._inputs)
@@ -382,9 +393,10 @@ class Release:
             return self._result(None, {}, self._store.linked("current"), True, [])
         marker = self._store.marker(release)
         current = self._store.linked("current")
-        surplus = self._store.prunable(self._params["keep"], release)
+        surplus = self._store.prunable(self._params["keep"], release) if self._params["switch"] else []
         proof = self._proof(release)
-        settled = marker and current == release and not surplus and self._store.is_proven(proof)
+        # Who does not switch changes nothing that runs, and so has nothing to do once the release is there.
+        settled = marker and (not self._params["switch"] or (current == release and not surplus and self._store.is_proven(proof)))
         if self._module.check_mode or settled:
             return self._result(release, marker or {}, current, not marker, surplus)
         validate_host(self._params)
@@ -400,6 +412,8 @@ class Release:
             elif not (current == release and self._store.is_proven(proof)):
                 self._prove(release)
             self._store.record_proof(proof)
+            if not self._params["switch"]:
+                return {**self._result(release, marker, current, built, []), "durations": durations}
             self._store.switch(release)
             surplus = self._store.prunable(self._params["keep"], release)
             for name in surplus:
@@ -447,7 +461,7 @@ class Release:
 
     def _result(self, release: str | None, marker: dict, before: str | None, built: bool, removed: list[str]) -> dict:
         """`before` is the release that was current when the run began."""
-        switched = release is None or before != release
+        switched = self._params["switch"] and (release is None or before != release)
         result = {
             "changed": built or switched or bool(removed),
             "release": release,
@@ -491,6 +505,10 @@ def main() -> None:
     except OSError as error:
         hint = " (no space left: tools/cache below root may be removed)" if error.errno == errno.ENOSPC else ""
         module.fail_json(msg=mask(f"{error.strerror}: {error.filename or params['root']}{hint}"))
+    finally:
+        directory = (params["_source"] or {}).get("directory")
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
     module.exit_json(**result)
 
 

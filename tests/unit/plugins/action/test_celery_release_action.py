@@ -17,14 +17,15 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._source_tree impor
 class Action(ActionModule):
     """The plugin with a host that can be told which answers to give."""
 
-    def __init__(self, base: Path, args: dict, answers: list[dict]) -> None:
-        task = MagicMock(args=args, async_val=0, check_mode=False, diff=False)
+    def __init__(self, base: Path, args: dict, answers: list[dict], background: int = 0) -> None:
+        task = MagicMock(args=args, async_val=background, check_mode=False, diff=False)
         connection = MagicMock()
         connection._shell.join_path = lambda *parts: "/".join(parts)
         super().__init__(task, connection, MagicMock(check_mode=False), MagicMock(), MagicMock(), None)
         self._base = base
         self._answers = answers
         self.calls: list[dict] = []
+        self.background: list[int] = []
         self.removed: list[str] = []
 
     def _find_needle(self, dirname, needle):
@@ -36,6 +37,7 @@ class Action(ActionModule):
     def _execute_module(self, module_name=None, module_args=None, task_vars=None, **kwargs):
         assert module_name == "taskqueue.stack.celery_release"
         self.calls.append(module_args)
+        self.background.append(kwargs["wrap_async"])
         return self._answers.pop(0)
 
     def _make_tmp_path(self, remote_user=None):
@@ -87,6 +89,20 @@ def test_wheel_keeps_its_name(base: Path) -> None:
     described = action.calls[0]["_source"]
     assert (described["kind"], described["name"]) == ("archive", "shop-1.0-py3-none-any.whl")
     assert action.calls[1]["_source"]["archive"] == str(base / "remote" / "shop-1.0-py3-none-any.whl")
+
+
+def test_in_the_background_the_source_is_left_to_the_module(base: Path) -> None:
+    action = Action(base, {"source": "shop"}, [{"source_wanted": True}, {"started": 1}], background=60)
+    assert action.run(task_vars={})["started"] == 1
+    assert action.background == [0, 60]
+    assert action.removed == []
+    assert action.calls[1]["_source"]["directory"] == str(base / "remote")
+
+
+def test_without_a_source_all_of_it_is_in_the_background(base: Path) -> None:
+    action = Action(base, {"requirements": ["shop"]}, [{"started": 1}], background=60)
+    action.run(task_vars={})
+    assert action.background == [60]
 
 
 @pytest.mark.parametrize("args", [{}, {"source": "git+https://host/x.git"}, {"requirements": ["celery"], "_source": {"kind": "forged"}}])

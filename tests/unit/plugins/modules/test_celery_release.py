@@ -77,6 +77,31 @@ def test_build_then_nothing_to_do(host: Host) -> None:
     assert "source_wanted" not in second
 
 
+def test_built_beforehand_and_switched_to_later(host: Host) -> None:
+    host.run()
+    running = host.current()
+    host.write("app = 2\n")
+    built = host.run(switch=False, keep=1)
+    assert (built["changed"], built["built"], built["switched"], built["removed"]) == (True, True, False, [])
+    assert host.current() == running
+    again = host.run(switch=False, send=False)
+    assert (again["changed"], again["release"]) == (False, built["release"])
+    switched = host.run(send=False)
+    assert (switched["changed"], switched["built"], switched["switched"]) == (True, False, True)
+    assert host.current() == built["release"]
+
+
+def test_a_source_that_was_left_to_it_is_taken_away(host: Host, tmp_path: Path) -> None:
+    for answer in ("built", "there already", "broken"):
+        left = tmp_path / "left"
+        left.mkdir()
+        digest = pack_tree(str(host.source), str(left / "source.tar.gz"))
+        source = {"kind": "directory", "digest": digest, "archive": str(left / "source.tar.gz"), "directory": str(left)}
+        options = {"import_check": ["nowhere"], "import_user": USER} if answer == "broken" else {}
+        assert host.run(_source=source, **options).get("failed", False) is (answer == "broken")
+        assert not left.exists()
+
+
 def test_the_celery_user_can_read_everything_whatever_the_umask(host: Host) -> None:
     before = os.umask(0o077)
     try:
