@@ -264,7 +264,8 @@ class Host:
         """Wait until systemd has started everything, or found out what cannot start, and the SSH server answers."""
         deadline = time.monotonic() + START_SECONDS
         # Its exit status repeats what it prints, and execute() gives nothing of a command that failed.
-        state = "systemctl is-system-running --wait || true"
+        # With a limit: systemd may say that it has started while systemctl is not yet listening, and it says so once.
+        state = "timeout 10 systemctl is-system-running --wait || systemctl is-system-running || true"
         while not SETTLED.search(self.execute("sh", "-c", state, check=False)):
             if time.monotonic() > deadline:
                 raise TestbedError(f"{self.container} did not start:\n{self.journal()}")
