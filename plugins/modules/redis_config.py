@@ -57,6 +57,13 @@ options:
   enabled:
     description: Whether the service starts at boot. Without it, that is left as it is.
     type: bool
+  drop_in:
+    description:
+      - Settings of systemd for the service, sections included. They are written to
+        C(/etc/systemd/system/SERVICE.service.d/taskqueue-stack.conf), before the service is started for the first time.
+      - A service that runs with other ones is restarted, also when an earlier run was cut off before it could do so.
+      - An empty text removes the file. Without the option, it is left as it is.
+    type: str
   restart:
     description:
       - V(needed) restarts the service when something cannot be set while it runs.
@@ -130,7 +137,7 @@ restart_required:
   elements: dict
   contains:
     directive:
-      description: Its name.
+      description: Its name; for O(drop_in), the path of its file.
       type: str
     reason:
       description: Why, in the words of Redis where it has some.
@@ -184,6 +191,7 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils._drop_in import DropIn
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import Masker
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, read, secrets
@@ -240,6 +248,9 @@ class RedisConfig:
         if self.service:
             with contextlib.suppress(SystemdError):
                 self.known_service = self._state()
+        self.drop_in: DropIn | None = None
+        if self.service and options["drop_in"] is not None:
+            self.drop_in = DropIn(self.service, options["drop_in"], self.systemd, module.atomic_move)
         # The file that the server last started with. It exists while a newer one has not proven itself by a start.
         self.last_good_path = f"{self.path}.last-good"
         self.texts = Texts(content, read(self.path), read(self.last_good_path))
@@ -274,6 +285,8 @@ class RedisConfig:
         client = self._connect()
         try:
             plan = self._plan(proof, client, same) if client else Plan()
+            if client and self._waits_for_drop_in():
+                plan.restart[self.drop_in.path] = "systemd gives a process its settings when it starts it, and at no other time"
             self._check_listening(plan, client)
             result = self._result(plan, same, running=bool(client), version=proof.version)
             if self.module.check_mode:
@@ -283,6 +296,8 @@ class RedisConfig:
             if waits and not same and present and self.texts.last_good is None:
                 self.module.preserved_copy(self.path, self.last_good_path)
             result["changed"] |= self._change(client, plan, same)
+            if self.drop_in and self.drop_in.differs:
+                self.drop_in.install()
             if client and result["restarted"]:
                 self._wait_for_append_only_file(client)
         finally:
@@ -292,7 +307,7 @@ class RedisConfig:
             self._start(proof, was_running=result["restarted"])
             result["running"] = True
         elif not waits:
-            self._forget_last_good()
+            self._accept()
         if self._to_enable():
             self.systemd.systemctl("enable" if self.module.params["enabled"] else "disable", [self.service])
         if self.service:
@@ -303,8 +318,9 @@ class RedisConfig:
         """What this run changes, found out before it does."""
         restarted = bool(running and self.service and plan.restart and self.module.params["restart"] == "needed")
         started = bool(self.service and not running)
+        settings = bool(self.drop_in and self.drop_in.differs)
         result = {
-            "changed": bool(not same or plan.steps or restarted or started or self._to_enable()),
+            "changed": bool(not same or plan.steps or restarted or started or settings or self._to_enable()),
             "path": self.path,
             "proven": proven,
             "running": running,
@@ -323,10 +339,10 @@ class RedisConfig:
         found = [] if same else [(self.path, self.texts.installed or "", self.target)]
         if plan.steps:
             found.append(("running server", "\n".join([*plan.before, ""]), "\n".join([*plan.after, ""])))
-        return [
-            {"before_header": what, "after_header": what, "before": masked(before), "after": masked(after, elsewhere=before)}
-            for what, before, after in found
-        ]
+        shown = [(what, masked(before), masked(after, elsewhere=before)) for what, before, after in found]
+        if self.drop_in and self.drop_in.differs:
+            shown.append((self.drop_in.path, self.drop_in.installed, self.drop_in.wanted))
+        return [{"before_header": what, "after_header": what, "before": before, "after": after} for what, before, after in shown]
 
     def _check_input(self) -> None:
         if not parse(self.texts.candidate):
@@ -335,6 +351,8 @@ class RedisConfig:
             raise Problem("content holds a NUL character, where Redis would stop reading.")
         if self.module.params["enabled"] is not None and not self.service:
             raise Problem("enabled needs service: name the systemd service that runs on this file.")
+        if self.module.params["drop_in"] is not None and not self.service:
+            raise Problem("drop_in needs service: name the systemd service that it is for.")
         if self.module.params["login_user"] and not self.module.params["login_password"]:
             raise Problem("login_user needs login_password.")
         if self.timeout < 1:
@@ -431,10 +449,15 @@ class RedisConfig:
             return
         if limit and int(limit[1]) < clients + RESERVED_FILES:
             running["maxclients"] = str(clients)
+            if self.module.params["restart"] == "needed" and self._waits_for_drop_in():
+                return
             self.module.warn(
                 f"maxclients {clients} is out of reach: the server may open {limit[1]} files. "
                 f"Give its unit LimitNOFILE={clients + RESERVED_FILES} or more, and restart it."
             )
+
+    def _waits_for_drop_in(self) -> bool:
+        return bool(self.drop_in and self.drop_in.is_outdated(self._state()))
 
     def _check_data(self, plan: Plan, client: RedisClient) -> None:
         moved = [f"{name} {self.wanted.values[name]}" for name in DATA_PLACES if name in plan.restart]
@@ -594,20 +617,23 @@ class RedisConfig:
         size = os.path.getsize(log) if os.path.exists(log) else 0
         begun = self._restart()
         if self._answers():
-            self._forget_last_good()
+            self._accept()
             return
         output = self.systemd.journal(self.service, begun, lines=50) + "\n"
         if os.path.exists(log):
             with open(log, encoding="utf-8", errors="replace") as stream:
                 stream.seek(size)
                 output += stream.read()
-        restored = os.path.exists(self.last_good_path)
+        restored = os.path.exists(self.last_good_path) or bool(self.drop_in and self.drop_in.is_unproven)
         outcome = self._put_back(was_running)
         raise Problem(f"{self.service} did not start with the new {self.path}: {server_words(output)}. {outcome}", restored)
 
-    def _forget_last_good(self) -> None:
+    def _accept(self) -> None:
+        """What is installed is in force: nothing older is needed any more."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.last_good_path)
+        if self.drop_in:
+            self.drop_in.accept(self._state())
 
     def _answers(self) -> bool:
         """Whether the service comes up. To be turned away by it is an answer, too."""
@@ -629,12 +655,15 @@ class RedisConfig:
 
     def _put_back(self, was_running: bool) -> str:
         """The state before this run; says what that is."""
+        settings = bool(self.drop_in and self.drop_in.put_back())
         if os.path.exists(self.last_good_path):
             self.module.atomic_move(self.last_good_path, self.path)
             file = "The previous file is back"
         elif self.texts.installed is None:
             os.unlink(self.path)
             file = "There was no such file before, so it is gone again"
+        elif settings:
+            file = f"The previous {self.drop_in.path} is back"
         else:
             file = "There is no earlier file that this server accepts, so it stays"
         if not was_running:
@@ -642,6 +671,7 @@ class RedisConfig:
             return f"{file}; {self.service} is stopped, as it was."
         begun = self._restart()
         if self._answers():
+            self._accept()
             return f"{file}, and {self.service} runs with it again."
         return f"{file}, and {self.service} does not start with it either: {server_words(self.systemd.journal(self.service, begun))}."
 
@@ -655,6 +685,8 @@ class RedisConfig:
     def _restart(self) -> float:
         """Starts the service, or stops and starts it. The time when that began; whether it came up is another question."""
         begun = time.time()
+        if self._state().needs_reload:
+            self._tell_systemd("daemon-reload")
         # Earlier failures count towards StartLimitBurst, and would turn this start down unheard.
         self._tell_systemd("reset-failed", "restart")
         return begun
@@ -663,7 +695,7 @@ class RedisConfig:
         """What comes of it is seen in the service, and said by its log."""
         for verb in verbs:
             with contextlib.suppress(SystemdError):
-                self.systemd.systemctl(verb, [self.service])
+                self.systemd.systemctl(verb, None if verb == "daemon-reload" else [self.service])
 
 
 def starts_at_boot(service: UnitState) -> bool:
@@ -702,6 +734,7 @@ def main() -> None:
             "user": {"type": "str"},
             "service": {"type": "str"},
             "enabled": {"type": "bool"},
+            "drop_in": {"type": "str"},
             "restart": {"type": "str", "choices": ["needed", "never"], "default": "needed"},
             "login_user": {"type": "str"},
             "login_password": {"type": "str", "no_log": True},

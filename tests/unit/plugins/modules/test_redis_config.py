@@ -19,6 +19,7 @@ import pytest
 
 from ansible.module_utils import basic
 
+from ansible_collections.taskqueue.stack.plugins.module_utils import _drop_in, _unit_records
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import Endpoint, RedisClient
 from ansible_collections.taskqueue.stack.plugins.modules import redis_config
 
@@ -45,7 +46,12 @@ class Host:
         self.server.chmod(0o755)
         self.process: subprocess.Popen | None = None
         self.systemd = {"LoadState": "loaded", "UnitFileState": "disabled"}
+        self.started_at = 0
+        self.drop_in = tmp_path / "units/redis-server.service.d/taskqueue-stack.conf"
+        self.drop_in.parent.parent.mkdir()
         self.calls: list[str] = []
+        monkeypatch.setattr(_drop_in, "DIRECTORY", str(tmp_path / "units"))
+        monkeypatch.setattr(_unit_records, "RECORDS", str(tmp_path / "records"))
         monkeypatch.setattr(basic.AnsibleModule, "run_command", lambda module, argv: self.run_command(argv))
 
     def content(self, *lines: str) -> str:
@@ -53,6 +59,7 @@ class Host:
 
     def start(self) -> None:
         (self._tmp / "s").unlink(missing_ok=True)
+        self.started_at = int(time.monotonic() * 1e6)
         with (self._tmp / "log").open("w") as log:
             self.process = subprocess.Popen([sys.executable, FAKE, self.path], stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 20
@@ -84,6 +91,7 @@ class Host:
         if verb == "show":
             alive = self.process is not None and self.process.poll() is None
             state = {**self.systemd, "ActiveState": "active" if alive else "inactive", "MainPID": self.process.pid if alive else 0}
+            state |= {"InvocationID": state["MainPID"], "ExecMainStartTimestampMonotonic": self.started_at}
             return 0, "".join(f"{name}={value}\n" for name, value in state.items()), ""
         self.calls.append(" ".join(argv[1:]))
         if verb in ("restart", "stop"):
@@ -436,3 +444,70 @@ class TestService:
         host.systemd["LoadState"] = "not-found"
         assert "no service redis-server" in host.service(host.content())["msg"]
         assert host.service(host.content(), check=True)["proven"] is False
+
+
+SETTINGS = "[Service]\nRestart=always\n"
+
+
+def test_settings_of_systemd_come_before_the_first_start(host: Host) -> None:
+    result = host.service(host.content(), drop_in=SETTINGS)
+    assert (result["changed"], result["started"], result["restarted"]) == (True, True, False)
+    assert host.drop_in.read_text() == SETTINGS
+    assert host.drop_in.stat().st_mode & 0o777 == 0o644
+    assert host.calls == ["daemon-reload", "reset-failed redis-server", "restart redis-server"]
+    again = host.service(host.content(), drop_in=SETTINGS)
+    assert not again["changed"] and host.calls == []
+
+
+def test_other_settings_of_systemd_restart_the_service_once(host: Host) -> None:
+    host.service(host.content(), drop_in=SETTINGS)
+    process_id = host.process.pid
+    foretold = host.service(host.content(), check=True, diff=True, drop_in=SETTINGS + "UMask=0007\n")
+    assert foretold["restarted"] and "UMask=0007" in foretold["diff"][0]["after"]
+    assert host.drop_in.read_text() == SETTINGS
+    result = host.service(host.content(), drop_in=SETTINGS + "UMask=0007\n")
+    assert [item["directive"] for item in result["restart_required"]] == [str(host.drop_in)]
+    assert result["restarted"] and host.process.pid != process_id
+    assert not host.service(host.content(), drop_in=SETTINGS + "UMask=0007\n")["changed"]
+    assert list(host.drop_in.parent.iterdir()) == [host.drop_in]
+
+
+def test_a_restart_for_settings_of_systemd_is_made_up_for(host: Host) -> None:
+    host.service(host.content(), drop_in=SETTINGS)
+    # As if the run had been killed just before the restart.
+    host.drop_in.write_text(SETTINGS + "UMask=0007\n")
+    host.systemd["NeedDaemonReload"] = "yes"
+    result = host.service(host.content(), drop_in=SETTINGS + "UMask=0007\n")
+    assert result["restarted"] and host.calls[0] == "daemon-reload"
+
+
+def test_a_server_that_somebody_else_has_started_with_the_settings_is_left_alone(host: Host) -> None:
+    host.service(host.content(), drop_in=SETTINGS)
+    os.utime(host.drop_in)
+    time.sleep(0.1)
+    host.stop()
+    host.start()
+    assert not host.service(host.content(), drop_in=SETTINGS)["changed"]
+
+
+def test_settings_can_wait_for_somebody_s_restart(host: Host) -> None:
+    host.service(host.content(), drop_in=SETTINGS)
+    process_id = host.process.pid
+    result = host.service(host.content(), drop_in="", restart="never")
+    assert result["changed"] and not result["restarted"] and result["restart_required"]
+    assert not host.drop_in.exists() and host.process.pid == process_id
+
+
+def test_settings_with_which_the_service_does_not_start_are_taken_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.service(host.content(), drop_in=SETTINGS)
+    start = host.start
+    monkeypatch.setattr(host, "start", lambda: None if "Wrong" in host.drop_in.read_text() else start())
+    result = host.service(host.content(), drop_in=SETTINGS + "Wrong=yes\n")
+    assert result["failed"] and result["restored"] and "runs with it again" in result["msg"]
+    assert host.drop_in.read_text() == SETTINGS
+    assert host.process.poll() is None
+    assert not host.service(host.content(), drop_in=SETTINGS)["changed"]
+
+
+def test_settings_need_a_service(host: Host) -> None:
+    assert "drop_in needs service" in host.run(host.content(), drop_in=SETTINGS)["msg"]

@@ -1,0 +1,70 @@
+"""The Redis service is locked in by systemd, and does its work all the same."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from conftest import redis_cli
+
+testinfra_hosts = ["ansible://redis"]
+
+# The worst exposure that is accepted, on systemd's scale of 0 to 10.
+EXPOSURE = 1.5
+
+
+@pytest.fixture
+def show(host):
+    """A property of the service, as systemd sees it."""
+
+    def get(name: str) -> str:
+        return host.check_output(f"systemctl show --property={name} redis.service").partition("=")[2]
+
+    return get
+
+
+def persistence(host, variables, name: str) -> str:
+    return dict(line.split(":", 1) for line in redis_cli(host, variables, "INFO", "persistence") if ":" in line)[name]
+
+
+def until(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def test_exposure(host, variables):
+    if not variables.get("redis_hardening", True):
+        pytest.skip("switched off in this inventory")
+    report = host.check_output("systemd-analyze security --no-pager redis.service")
+    assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1]) <= EXPOSURE, report
+
+
+def test_settings_come_last_and_are_in_force(show, variables):
+    assert show("DropInPaths").split()[-1].endswith("/taskqueue-stack.conf")
+    assert show("NeedDaemonReload") == "no"
+    assert show("Restart") == "always"
+    assert show("ExecStop") == ""
+    assert show("LimitNOFILE") == str(max(65535, int(variables.get("redis_config", {}).get("maxclients", 10000)) + 32))
+
+
+def test_saves_rewrites_and_logs(host, variables, redis_config):
+    """All that Redis writes: snapshot, append-only file, its own configuration, its log."""
+    with host.sudo():
+        log = host.file(redis_config("logfile"))
+        length = log.size
+        assert redis_cli(host, variables, "BGSAVE", "SCHEDULE")[0].startswith("Background saving")
+        until(lambda: persistence(host, variables, "rdb_bgsave_in_progress") == "0")
+        assert persistence(host, variables, "rdb_last_bgsave_status") == "ok"
+        assert redis_cli(host, variables, "BGREWRITEAOF")[0].startswith("Background append only file rewriting")
+        until(lambda: {persistence(host, variables, f"aof_rewrite_{state}") for state in ("in_progress", "scheduled")} == {"0"})
+        assert persistence(host, variables, "aof_last_bgrewrite_status") == "ok"
+        # What the role wrote comes back afterwards, for tests of its owner and mode.
+        host.check_output("cp --preserve=all /etc/redis/redis.conf /etc/redis/redis.conf.test")
+        try:
+            assert redis_cli(host, variables, "CONFIG", "REWRITE") == ["OK"]
+        finally:
+            host.check_output("mv /etc/redis/redis.conf.test /etc/redis/redis.conf")
+        assert log.size > length
