@@ -63,6 +63,7 @@ CASES = [
     Case("directive_of_a_later_version", ["appenddirname", "7.0", "6.2"], {"redis_config": {"appenddirname": "aof"}}),
     Case("no_such_size", ["maxmemory", "2 gigs", "512mb"], {"redis_config": {"maxmemory": "2 gigs"}}),
     Case("two_directives_in_one", ["loglevel", "line break"], {"redis_config": {"loglevel": "notice\nprotected-mode no"}}),
+    Case("backups_to_keep", ["redis_backup_keep is -1", "0 for all"], {"redis_backup_keep": -1}),
     # Workers
     Case("unknown_pool", ["pool", "prefork, threads, gevent, eventlet, solo"], worker(pool="fork")),
     Case("worker_without_a_name", ["name", "missing"], {"celery_worker_instances": [{"queues": ["a"]}]}),

@@ -9,6 +9,7 @@ Called as the real one: `fake_redis.py FILE` or `fake_redis.py -` with the confi
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 import socketserver
@@ -85,6 +86,27 @@ class State:
                 for line in filter(str.strip, stream):
                     self.set_user(line.split()[1], line.split()[2:])
         self.users.setdefault("default", self.default_user())
+        self.keys = self.load()
+
+    def data_file(self, append_only: bool) -> str:
+        names = ("appenddirname", "appendfilename") if append_only else ("dbfilename",)
+        return os.path.join(self.values["dir"], *(self.values[name] for name in names)) + (".manifest" if append_only else "")
+
+    def load(self) -> dict[str, int]:
+        try:
+            with open(self.data_file(self.values["appendonly"] == "yes"), encoding="utf-8") as stream:
+                magic, content = stream.read(9), stream.read()
+                return json.loads(content) if magic == "REDIS0010" else {"keys": 0, "expires": 0}
+        except OSError:
+            return {"keys": 0, "expires": 0}
+        except ValueError:
+            sys.exit("1:M 01 Jan 2026 00:00:00.000 # Wrong signature trying to load DB from file")
+
+    def save(self, append_only: bool) -> None:
+        path = self.data_file(append_only)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("REDIS0010" + json.dumps(self.keys))
 
     def default_user(self) -> list[str]:
         password = self.values["requirepass"]
@@ -143,8 +165,16 @@ class Connection(socketserver.StreamRequestHandler):
             raise Refusal("NOAUTH Authentication required.")
         if command == "INFO":
             facts = {"redis_version": VERSION, "process_id": os.getpid(), "config_file": state.path, "loading": 0}
+            facts |= {"rdb_bgsave_in_progress": 0, "rdb_last_bgsave_status": "ok"}
             facts |= {"aof_rewrite_in_progress": 0, "aof_rewrite_scheduled": 0, "aof_enabled": 1, "aof_last_bgrewrite_status": "ok"}
+            if words == ["keyspace"]:
+                facts = {"db0": ",".join(f"{name}={number}" for name, number in state.keys.items())} if state.keys["keys"] else {}
             return bulk("".join(f"{name}:{value}\r\n" for name, value in facts.items()))
+        if command == "BGSAVE":
+            state.save(append_only=False)
+            return "+Background saving started\r\n"
+        if command == "SHUTDOWN":
+            os._exit(0)
         if command == "ACL":
             return self.acl(state, words)
         if words[0] == "GET":
@@ -154,6 +184,8 @@ class Connection(socketserver.StreamRequestHandler):
             if name in IMMUTABLE:
                 raise Refusal(f"ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config")
             state.set(name, [value])
+            if name == "appendonly" and value == "yes":
+                state.save(append_only=True)
             if name == "requirepass":
                 state.users["default"] = state.default_user()
         return "+OK\r\n"

@@ -63,8 +63,13 @@ class Host:
         with (self._tmp / "log").open("w") as log:
             self.process = subprocess.Popen([sys.executable, FAKE, self.path], stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 20
-        while not (self._tmp / "s").exists() and self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        while self.process.poll() is None and time.monotonic() < deadline:
+            try:
+                RedisClient(Endpoint(unixsocket=str(self._tmp / "s"))).close()
+                break
+            except OSError:
+                # Between bind and listen the socket is there, and refuses.
+                time.sleep(0.01)
 
     def stop(self) -> None:
         if self.process:
