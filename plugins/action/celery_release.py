@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         args.pop("_source", None)
         source = args.get("source")
         path = None
-        if source and not str(source).startswith("git+"):
+        if source and not args.get("release") and not str(source).startswith("git+"):
             path = self._find_source(str(source))
             args["_source"] = self._describe(path)
         # In the background nobody hears that the source is wanted, so with a source that question is asked in the foreground.

@@ -1,18 +1,20 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds one release: a virtual environment with everything in it, proven by importing the application."""
+"""Builds one release: a virtual environment with everything in it, and what proves it."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import json
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 from ._release_commands import CommandFailed, Commands
 from ._release_git import GitSource
@@ -37,23 +39,51 @@ print(json.dumps({
 }))
 """
 # Ends without the interpreter's own clean-up, since threads that an application started would keep it waiting.
-_IMPORT = """
-import importlib, os, sys, traceback
-for target in sys.argv[1:]:
+# The worker's broker is in its own memory: what it would consume from, or store in, is nobody else's.
+_PROOF = """
+import importlib, json, os, sys, traceback
+step = ""
+def load(target):
     module, _, attribute = target.partition(":")
+    value = importlib.import_module(module)
+    for name in filter(None, attribute.split(".")):
+        value = getattr(value, name)
+def start(name):
+    from celery import Celery
+    from celery.app.utils import find_app
+    from celery.exceptions import WorkerShutdown
+    app = find_app(name)
+    if not isinstance(app, Celery):
+        raise TypeError(f"it is no Celery application but {type(app).__name__} {app!r}")
+    for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        os.environ[variable] = "memory://"
+    os.environ["CELERY_RESULT_BACKEND"] = "cache+memory://"
+    app.conf.update(broker_transport=None, broker_transport_options={}, broker_use_ssl=False, worker_state_db=None)
+    class Worker(app.WorkController):
+        def on_consumer_ready(self, consumer):
+            raise WorkerShutdown(0)
+    options = {"pool": "solo", "concurrency": 1, "hostname": "proof@localhost"}
+    worker = Worker(app=app, without_gossip=True, without_mingle=True, without_heartbeat=True, **options)
     try:
-        value = importlib.import_module(module)
-        for name in filter(None, attribute.split(".")):
-            value = getattr(value, name)
-    except BaseException as error:
-        places = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
-        places = [place for place in places if place[0] != importlib.__file__]
-        if isinstance(error, SyntaxError):
-            places.append((error.filename, error.lineno))
-        where = " ({}, line {})".format(*places[-1]) if places else ""
-        reason = " ".join(traceback.format_exception_only(type(error), error)[-1].splitlines())
-        print(f"\\n{target}: {reason}{where}", file=sys.stderr, flush=True)
-        os._exit(1)
+        worker.blueprint.start(worker)
+    except WorkerShutdown:
+        pass
+    return sorted(name for name in app.tasks if not name.startswith("celery."))
+try:
+    app, *targets = sys.argv[1:]
+    for step in targets:
+        load(step)
+    step = f"celery -A {app} worker"
+    print("\\n" + json.dumps(start(app) if app else []), flush=True)
+except BaseException as error:
+    places = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    places = [place for place in places if place[0] != importlib.__file__]
+    if isinstance(error, SyntaxError):
+        places.append((error.filename, error.lineno))
+    where = " ({}, line {})".format(*places[-1]) if places else ""
+    reason = " ".join(traceback.format_exception_only(type(error), error)[-1].splitlines())
+    print(f"\\n{step}: {reason}{where}", file=sys.stderr, flush=True)
+    os._exit(1)
 os._exit(0)
 """
 
@@ -70,16 +100,33 @@ def probe_python(commands: Commands, python: str) -> dict | None:
         raise ReleaseError(f"python: {python} is no Python interpreter") from error
 
 
-def check_imports(commands: Commands, path: str, targets: list[str], user: str, environment: dict[str, str]) -> None:
-    """Import the application as its user would, without a chance to write into the release."""
-    if not targets:
-        return
-    env = {**environment, "PYTHONDONTWRITEBYTECODE": "1", "PATH": f"{path}/bin:{os.defpath}"}
-    failure = f"the application cannot be imported by {user}"
-    try:
-        commands.run_as(user, [f"{path}/bin/python", "-c", _IMPORT, *targets], failure, env, IMPORT_LIMIT)
-    except CommandFailed as error:
-        raise ReleaseError(f"{failure}: {error.output.splitlines()[-1]}") from error
+@dataclass(frozen=True)
+class Proof:
+    """What has to work in a release before anything runs it, and as whom."""
+
+    imports: list[str]
+    app: str
+    user: str
+    environment: dict[str, str]
+
+    def digest(self, release: str) -> str:
+        """Names the proof of one release: the application and its environment may change while the release stays the same."""
+        return hashlib.sha256(json.dumps([release, asdict(self)], sort_keys=True).encode()).hexdigest()
+
+    def run(self, commands: Commands, path: str) -> list[str]:
+        """Import the application as its user would, without a chance to write into the release, and start a worker of it.
+
+        Returns the names of the application's tasks.
+        """
+        if not self.imports and not self.app:
+            return []
+        env = {**self.environment, "PYTHONDONTWRITEBYTECODE": "1", "PATH": f"{path}/bin:{os.defpath}"}
+        failure = f"the application cannot be {'started' if self.app else 'imported'} by {self.user}"
+        try:
+            output = commands.run_as(self.user, [f"{path}/bin/python", "-c", _PROOF, self.app, *self.imports], failure, env, IMPORT_LIMIT)
+        except CommandFailed as error:
+            raise ReleaseError(f"{failure}: {error.output.splitlines()[-1]}") from error
+        return json.loads(output.splitlines()[-1])
 
 
 class Builder:

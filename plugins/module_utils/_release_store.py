@@ -109,20 +109,20 @@ class ReleaseStore:
     def _proof(self) -> str:
         return os.path.join(self.root, ".proven")
 
-    def is_proven(self, digest: str) -> bool:
-        """Whether the last proof was of exactly this."""
+    def proven_tasks(self, digest: str) -> list[str] | None:
+        """The tasks that were found by the last proof if that was of exactly this, else None."""
         try:
             with open(self._proof, encoding="utf-8") as handle:
-                return handle.read() == digest
-        except FileNotFoundError:
-            return False
+                return json.load(handle).get(digest)
+        except (FileNotFoundError, ValueError, AttributeError):
+            return None
 
-    def record_proof(self, digest: str) -> None:
+    def record_proof(self, digest: str, tasks: list[str]) -> None:
         """Remember a proof, for root only: an environment with a weak password in it could be guessed from its digest."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._proof)
         with open(os.open(self._proof, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
-            handle.write(digest)
+            json.dump({digest: tasks}, handle)
 
     def prunable(self, keep: int, current: str) -> list[str]:
         """What to remove: half releases, and whole ones beyond `keep`, oldest first to go, none that is needed or in use."""

@@ -394,9 +394,17 @@ class Client:
                     client.lrem(key, 1, payload)
             return set(found), length
 
-    def ask_queues(self, workers: list[str] | None = None) -> dict[str, list[str]]:
-        """Return the queues that each worker (or each of these) consumes, of those that answer."""
+    def ask(self, question: str, workers: list[str] | None = None) -> dict[str, t.Any]:
+        """Return what each worker (or each of these) answers to one of the questions of `celery inspect`, of those that answer."""
         with self.explained("broker"):
             inspect = self.app.control.inspect(workers, timeout=ANSWER_LIMIT, connection=self.broker)
-            answers = inspect.active_queues() or {}
-        return {worker: [queue["name"] for queue in queues] for worker, queues in answers.items()}
+            return getattr(inspect, question)() or {}
+
+    def ask_queues(self, workers: list[str] | None = None) -> dict[str, list[str]]:
+        """Return the queues that each worker (or each of these) consumes, of those that answer."""
+        return {worker: [queue["name"] for queue in queues] for worker, queues in self.ask("active_queues", workers).items()}
+
+    def order(self, command: str, arguments: dict[str, t.Any], workers: list[str]) -> None:
+        """Give workers one of the orders of `celery control`. Nobody waits for their answers."""
+        with self.explained("broker"):
+            self.app.control.broadcast(command, arguments=arguments, destination=workers, connection=self.broker)

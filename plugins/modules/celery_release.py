@@ -11,7 +11,8 @@ short_description: Build the virtual environment that all Celery units of a host
 version_added: "0.1.0"
 description:
   - Builds a virtual environment from pinned requirements and an application, beside the one that is running and never inside it,
-    proves it by importing the application, and then makes it the current one in a single step.
+    proves it by importing the application and starting a worker of it that has no queue, and then makes it the current one in a
+    single step.
   - A release is named by a digest of everything that goes in. The same input names the same release, so a second run changes
     nothing, and a release that is still on the host is switched back to without building.
   - A build that is interrupted or fails leaves C(current) alone and no half release behind.
@@ -27,8 +28,8 @@ options:
   python:
     description:
       - The interpreter to build on. When its version changes, so does the release.
+      - Required unless O(release) is given.
     type: path
-    required: true
   requirements:
     description:
       - What to install, one requirement an item, as pip understands them. Pin what must not move by itself. A release is never
@@ -96,6 +97,13 @@ options:
         there as well.
     type: bool
     default: false
+  release:
+    description:
+      - Go back to a release that is on the host, instead of building one. Its name, or V(previous) for the one that was the current
+        one before. Only O(root) matters then.
+      - It was proven when it was built, and is not proven again, so that nothing stands in the way of a return.
+    type: str
+    version_added: "0.2.0"
   switch:
     description:
       - Whether the release becomes the current one. V(false) builds and proves it beside the running one and goes no further, so that a
@@ -112,17 +120,25 @@ options:
   import_check:
     description:
       - Modules, or objects in them as C(module:attribute), that must be importable before the release becomes the current one.
-        Checked again when this list or O(environment) changes.
+        Checked again when this list, O(app) or O(environment) changes.
     type: list
     elements: str
     default: []
+  app:
+    description:
+      - The Celery application, as after C(celery -A). Before the release becomes the current one, the application is loaded, its
+        tasks are listed, and a worker of it is started and ended in one process. This worker's broker and result backend are in its
+        own memory, whatever the settings say, so it takes no task of anybody. Code that the application ties to a worker's start
+        does run.
+    type: str
+    version_added: "0.2.0"
   import_user:
     description:
-      - The user to import as. Needed for O(import_check).
+      - The user to do so as. Needed for O(import_check) and O(app).
     type: str
   environment:
     description:
-      - Environment variables for O(import_check). Their values are not shown.
+      - Environment variables for O(import_check) and O(app); what is not text is written as JSON. Their values are not shown.
     type: dict
     default: {}
   timeout:
@@ -160,6 +176,7 @@ EXAMPLES = r"""
     import_check:
       - shop.tasks:app
     import_user: celery
+    app: shop.tasks:app
     environment:
       CELERY_BROKER_URL: "{{ broker_url }}"
 
@@ -173,6 +190,10 @@ EXAMPLES = r"""
     find_links:
       - /srv/wheelhouse
     no_index: true
+
+- name: Go back to the release before
+  taskqueue.stack.celery_release:
+    release: previous
 """
 
 RETURN = r"""
@@ -214,6 +235,13 @@ packages:
   elements: str
   returned: success
   sample: [celery==5.7.0, redis==6.4.0]
+tasks:
+  description: The tasks of O(app), without Celery's own. Empty when they are not known, as of a release that was gone back to.
+  type: list
+  elements: str
+  returned: success
+  version_added: "0.2.0"
+  sample: [shop.tasks.bill, shop.tasks.ship]
 installer:
   description: What the release was built with.
   type: str
@@ -223,7 +251,7 @@ durations:
   description: Seconds that the steps of the build took.
   type: dict
   returned: success
-  sample: {venv: 0.1, source: 0.0, install: 0.6, compile: 1.2, import: 0.3, total: 2.4}
+  sample: {venv: 0.1, source: 0.0, install: 0.6, compile: 1.2, proof: 0.6, total: 2.7}
 """
 
 import datetime
@@ -247,7 +275,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._masking import (
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_build import (
     LAYOUT,
     Builder,
-    check_imports,
+    Proof,
     probe_python,
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_commands import Commands
@@ -261,7 +289,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._release_store imp
 
 ARGUMENT_SPEC = {
     "root": {"type": "path", "default": "/opt/celery"},
-    "python": {"type": "path", "required": True},
+    "python": {"type": "path"},
     # no_log keeps what may hold credentials out of the host's log; take_secrets() does the rest.
     "requirements": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "constraints": {"type": "list", "elements": "str", "default": [], "no_log": True},
@@ -274,9 +302,11 @@ ARGUMENT_SPEC = {
     "extra_index_urls": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "find_links": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "no_index": {"type": "bool", "default": False},
+    "release": {"type": "str"},
     "switch": {"type": "bool", "default": True},
     "keep": {"type": "int", "default": 3},
     "import_check": {"type": "list", "elements": "str", "default": []},
+    "app": {"type": "str"},
     "import_user": {"type": "str"},
     "environment": {"type": "dict", "default": {}, "no_log": True},
     "timeout": {"type": "int", "default": 900},
@@ -285,6 +315,7 @@ ARGUMENT_SPEC = {
 _URL_OPTIONS = ("requirements", "constraints", "source", "index_url", "extra_index_urls", "find_links")
 # Where a source was put for this run, which says nothing about the source.
 _SENT = ("archive", "directory")
+_RELEASE = re.compile(r"[0-9a-f]{16}")
 _MODULE_FILE = re.compile(r"[A-Za-z_]\w*\.py")
 _IMPORT_TARGET = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 
@@ -301,7 +332,9 @@ def take_secrets(module: AnsibleModule) -> tuple[dict, Masker]:
         value = params[option]
         secrets |= url_secrets(value if isinstance(value, str) else "\n".join(value or []))
         module.params[option] = mask_urls(value) if isinstance(value, str) else [mask_urls(item) for item in value or []]
-    params["environment"] = {name: str(value) for name, value in params["environment"].items()}
+    params["environment"] = {
+        name: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for name, value in params["environment"].items()
+    }
     secrets |= environment_secrets(params["environment"])
     module.params["environment"] = dict.fromkeys(params["environment"], MASK)
     module.no_log_values = set()
@@ -312,7 +345,11 @@ def validate(params: dict) -> None:
     """What types cannot say."""
     if not os.path.isabs(params["root"]) or os.path.normpath(params["root"]) == "/":
         raise ReleaseError(f"root: {params['root']!r} must be an absolute path and not /")
-    if not os.path.isabs(params["python"]):
+    if params["release"]:
+        if params["release"] != "previous" and not _RELEASE.fullmatch(params["release"]):
+            raise ReleaseError(f"release: {params['release']!r} is neither the name of a release (16 digits and letters a to f) nor previous")
+        return
+    if not os.path.isabs(params["python"] or ""):
         raise ReleaseError(f"python: {params['python']!r} must be an absolute path such as /usr/bin/python3.11")
     if not params["requirements"] and not params["source"]:
         raise ReleaseError("requirements and source are both empty: name what to install")
@@ -323,11 +360,13 @@ def validate(params: dict) -> None:
     for name, content in params["files"].items():
         if not _MODULE_FILE.fullmatch(name) or not isinstance(content, str):
             raise ReleaseError(f"files: {name!r} must be the name of a Python module such as helper.py, and its value a text")
-    for target in params["import_check"]:
-        if not _IMPORT_TARGET.fullmatch(target):
-            raise ReleaseError(f"import_check: {target!r} must be written as module or module:attribute")
-    if params["import_check"] and not params["import_user"]:
-        raise ReleaseError("import_user is needed with import_check: name the user that runs Celery")
+    named = {"import_check": params["import_check"], "app": [params["app"]] if params["app"] else []}
+    for option, targets in named.items():
+        for target in targets:
+            if not _IMPORT_TARGET.fullmatch(target):
+                raise ReleaseError(f"{option}: {target!r} must be written as module or module:attribute")
+        if targets and not params["import_user"]:
+            raise ReleaseError(f"import_user is needed with {option}: name the user that runs Celery")
     if params["keep"] < 1:
         raise ReleaseError(f"keep: {params['keep']} must be at least 1")
     if params["source_version"] and not (params["source"] or "").startswith("git+"):
@@ -341,7 +380,7 @@ def validate_host(params: dict) -> None:
     for link in params["find_links"]:
         if "://" not in link and not os.path.exists(link):
             raise ReleaseError(f"find_links: {link} does not exist on this host")
-    if params["import_check"]:
+    if params["import_user"]:
         try:
             pwd.getpwnam(params["import_user"])
         except KeyError as error:
@@ -357,10 +396,12 @@ class Release:
         self._store = ReleaseStore(params["root"])
         self._commands = Commands(params["timeout"], mask)
         self._git = None
-        if (params["source"] or "").startswith("git+"):
+        if (params["source"] or "").startswith("git+") and not params["release"]:
             self._git = GitSource.parse(params["source"], params["source_version"])
         self._source: dict | None = None
         self._inputs: dict | None = None
+        self._proof = Proof(params["import_check"], params["app"] or "", params["import_user"] or "", params["environment"])
+        self._tasks: list[str] = []
 
     def _resolve(self) -> str | None:
         """The name of the wanted release, or None when what it depends on is yet to be installed (check mode only)."""
@@ -388,15 +429,17 @@ class Release:
 
     def run(self) -> dict:
         """Bring the host to the wanted release; the module's result."""
+        if self._params["release"]:
+            return self._go_back()
         release = self._resolve()
         if release is None:
             return self._result(None, {}, self._store.linked("current"), True, [])
         marker = self._store.marker(release)
         current = self._store.linked("current")
         surplus = self._store.prunable(self._params["keep"], release) if self._params["switch"] else []
-        proof = self._proof(release)
+        proven = self._find_proof(release)
         # Who does not switch changes nothing that runs, and so has nothing to do once the release is there.
-        settled = marker and (not self._params["switch"] or (current == release and not surplus and self._store.is_proven(proof)))
+        settled = marker and (not self._params["switch"] or (current == release and not surplus and proven))
         if self._module.check_mode or settled:
             return self._result(release, marker or {}, current, not marker, surplus)
         validate_host(self._params)
@@ -409,9 +452,8 @@ class Release:
             built = marker is None
             if marker is None:
                 marker, durations = self._build(release)
-            elif not (current == release and self._store.is_proven(proof)):
+            elif not self._find_proof(release):
                 self._prove(release)
-            self._store.record_proof(proof)
             if not self._params["switch"]:
                 return {**self._result(release, marker, current, built, []), "durations": durations}
             self._store.switch(release)
@@ -420,14 +462,28 @@ class Release:
                 self._store.remove(name)
         return {**self._result(release, marker, current, built, surplus), "durations": durations}
 
-    def _proof(self, release: str) -> str:
-        """What was proven, once it is: the application and its environment may change while the release stays the same."""
-        of = [release, *(self._params[option] for option in ("import_check", "import_user", "environment"))]
-        return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+    def _go_back(self) -> dict:
+        wanted = self._params["release"]
+        release = self._store.linked("previous") if wanted == "previous" else wanted
+        marker = self._store.marker(release)
+        if release is None or marker is None:
+            there = ", ".join(self._store.whole()) or "none"
+            raise ReleaseError(f"release: there is no release {release or wanted} on this host to go back to; there are: {there}")
+        current = self._store.linked("current")
+        self._inputs = marker["inputs"]
+        if not self._module.check_mode:
+            with self._store.locked(self._commands.deadline):
+                self._store.switch(release)
+        return self._result(release, marker, current, False, [])
+
+    def _find_proof(self, release: str) -> bool:
+        tasks = self._store.proven_tasks(self._proof.digest(release))
+        self._tasks = tasks or []
+        return tasks is not None
 
     def _prove(self, release: str) -> None:
-        params = self._params
-        check_imports(self._commands, self._store.path(release), params["import_check"], params["import_user"], params["environment"])
+        self._tasks = self._proof.run(self._commands, self._store.path(release))
+        self._store.record_proof(self._proof.digest(release), self._tasks)
 
     def _build(self, release: str) -> tuple[dict, dict[str, float]]:
         params = self._params
@@ -443,7 +499,7 @@ class Release:
             if installer.no_uv:
                 self._module.warn(f"uv cannot be had, so pip built the release, which takes longer: {installer.no_uv}")
             builder.finish(params["files"], self._module.selinux_enabled())
-            with builder.timed("import"):
+            with builder.timed("proof"):
                 self._prove(release)
             marker = {
                 "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
@@ -472,6 +528,7 @@ class Release:
             "kept": [name for name in self._store.whole() if name not in removed],
             "removed": removed,
             "packages": marker.get("packages", []),
+            "tasks": self._tasks,
             "installer": marker.get("installer"),
             "durations": {},
         }
@@ -493,7 +550,7 @@ def _as_text(release: str | None, inputs: dict | None, packages: list[str] | Non
 
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(ARGUMENT_SPEC, required_one_of=[("python", "release")], supports_check_mode=True)
     # The code must be readable for another user, whatever umask the administrator's shell has.
     os.umask(0o022)
     params, mask = take_secrets(module)

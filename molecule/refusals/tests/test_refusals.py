@@ -94,6 +94,13 @@ CASES = [
     Case("unknown_installer", ["celery_app_installer", "auto, uv, pip"], {"celery_app_installer": "conda"}),
     Case("redis_of_a_stranger", ["celery_app_redis_host", "no host of the inventory"], {"celery_app_redis_host": "elsewhere"}),
     Case("redis_that_listens_on_its_own_loopback", ["redis_bind", "loopback alone"], {"celery_app_redis_host": "ubuntu2404"}),
+    Case("index_that_is_no_url", ["celery_app_index_url", "https://"], {"celery_app_index_url": "pypi.example.com/simple"}),
+    Case("index_with_a_space", ["celery_app_extra_index_urls", "without spaces"],
+         {"celery_app_extra_index_urls": ["https://a.example.com/simple https://b.example.com/simple"]}),
+    Case("relative_wheelhouse", ["celery_app_find_links names wheels", "absolute"], {"celery_app_find_links": ["wheels"]}),
+    Case("no_index_and_no_wheelhouse", ["celery_app_no_index", "celery_app_find_links"], {"celery_app_no_index": True}),
+    Case("no_index_and_an_index", ["celery_app_no_index", "one of the two"],
+         {"celery_app_no_index": True, "celery_app_find_links": ["/srv/wheels"], "celery_app_index_url": "https://pypi.example.com/simple"}),
     # Inventory
     Case("no_redis", ["inventory group redis has no host"], groups={"redis": [], "celery_worker": ["ubuntu2404", "rhel9"]}),
     Case("no_worker", ["inventory group celery_worker has no host"], groups={"redis": ["ubuntu2404", "rhel9"], "celery_worker": []}),

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.taskqueue.stack.plugins.module_utils import _release_build
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import Masker
-from ansible_collections.taskqueue.stack.plugins.module_utils._release_build import Builder, check_imports, probe_python
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_build import Builder, Proof, probe_python
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_commands import Commands
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_store import ReleaseError, ReleaseStore
 
@@ -35,7 +35,7 @@ def release(tmp_path: Path) -> Path:
 
 def imports(commands: Commands, release: Path, target: str, code: str = "", **environment: str) -> None:
     (release / "modules" / "shop.py").write_text(code)
-    check_imports(commands, str(release), [target], USER, {"PYTHONPATH": str(release / "modules"), **environment})
+    Proof([target], "", USER, {"PYTHONPATH": str(release / "modules"), **environment}).run(commands, str(release))
 
 
 def test_probe_tells_version_and_real_path(commands: Commands) -> None:
@@ -73,6 +73,44 @@ def test_failing_application_is_explained_in_one_line(commands: Commands, releas
     with pytest.raises(ReleaseError, match=message) as failure:
         imports(commands, release, target, code)
     assert str(failure.value).startswith(f"the application cannot be imported by {USER}: ")
+
+
+CELERY = "from celery import Celery\napp = Celery('shop', broker='redis://nowhere.invalid', backend='redis://nowhere.invalid')\n"
+
+
+def starts(commands: Commands, release: Path, app: str, code: str) -> list[str]:
+    (release / "modules" / "shop.py").write_text(code)
+    # The link in `release` leads to an interpreter without packages.
+    path = os.pathsep.join([str(release / "modules"), *(entry for entry in sys.path if "site-packages" in entry)])
+    return Proof([], app, USER, {"PYTHONPATH": path, "CELERY_BROKER_URL": "redis://nowhere.invalid"}).run(commands, str(release))
+
+
+def test_a_worker_starts_without_its_broker_and_the_tasks_are_listed(commands: Commands, release: Path) -> None:
+    code = CELERY + "import os\nassert 'nowhere' in os.environ['CELERY_BROKER_URL']\n@app.task\ndef bill(): pass\n"
+    assert starts(commands, release, "shop", code) == ["shop.bill"]
+    assert starts(commands, release, "shop:app", code) == ["shop.bill"]
+
+
+@pytest.mark.parametrize(
+    ("app", "code", "message"),
+    [
+        ("shop:nope", CELERY, "celery -A shop:nope worker: ModuleNotFoundError"),
+        ("shop:app", "app = 1", "celery -A shop:app worker: TypeError: it is no Celery application but int 1"),
+        ("shop", CELERY + "app.conf.include = ['shop_tasks']", "No module named 'shop_tasks'"),
+        ("shop", CELERY + "app.conf.worker_consumer = 'nowhere:Consumer'", "No module named 'nowhere'"),
+        (
+            "shop",
+            CELERY + "from celery import bootsteps\nclass Gate(bootsteps.StartStopStep):\n    def start(self, c): raise OSError('shut')\n"
+            "app.steps['worker'].add(Gate)",
+            r"OSError: shut \(.*shop.py, line 5\)",
+        ),
+    ],
+)
+def test_worker_that_cannot_start_is_explained_in_one_line(commands: Commands, release: Path, app: str, code: str, message: str) -> None:
+    with pytest.raises(ReleaseError, match=message) as failure:
+        starts(commands, release, app, code)
+    assert str(failure.value).startswith(f"the application cannot be started by {USER}: celery -A {app} worker: ")
+    assert len(str(failure.value).splitlines()) == 1
 
 
 def test_application_that_starts_a_thread_ends(commands: Commands, release: Path) -> None:

@@ -95,11 +95,12 @@ def test_removal_takes_all_of_it(store: ReleaseStore) -> None:
 
 
 def test_proof_is_for_root_only_and_for_exactly_one_thing(store: ReleaseStore) -> None:
-    assert not store.is_proven("x")
-    store.record_proof("x")
-    store.record_proof("y")
-    assert not store.is_proven("x")
-    assert store.is_proven("y")
+    assert store.proven_tasks("x") is None
+    store.record_proof("x", ["shop.bill"])
+    assert store.proven_tasks("x") == ["shop.bill"]
+    store.record_proof("y", [])
+    assert store.proven_tasks("x") is None
+    assert store.proven_tasks("y") == []
     assert stat.S_IMODE(os.stat(os.path.join(store.root, ".proven")).st_mode) == 0o600
 
 

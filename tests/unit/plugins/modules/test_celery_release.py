@@ -3,10 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -202,6 +205,54 @@ def test_failed_proof_leaves_everything_as_it_was(host: Host) -> None:
     assert os.listdir(host.root / "releases") == [good["release"]]
 
 
+def test_a_rollback_is_one_call_and_needs_no_proof(host: Host) -> None:
+    first = host.run()["release"]
+    host.write("app = 2\n")
+    second = host.run()["release"]
+    predicted = host.run(check=True, release="previous", python=None, source=None, _source=None)
+    assert (predicted["changed"], predicted["release"], host.current()) == (True, first, second)
+    back = host.run(release="previous", python=None, source=None, _source=None)
+    assert (back["changed"], back["built"], back["switched"], back["release"], back["previous"]) == (True, False, True, first, second)
+    assert host.current() == first
+    assert host.run(release=first)["changed"] is False
+
+
+def test_going_back_to_what_is_not_there_says_what_is(host: Host) -> None:
+    assert "no release previous on this host to go back to; there are: none" in host.run(release="previous")["msg"]
+    there = host.run()["release"]
+    assert f"no release {'0' * 16} on this host to go back to; there are: {there}" in host.run(release="0" * 16)["msg"]
+    assert host.current() == there
+
+
+def test_build_that_is_killed_leaves_nothing_that_counts(host: Host, tmp_path: Path) -> None:
+    """The real thing: the process group dies in the middle of the build, and the next run builds it again."""
+    good = host.run()["release"]
+    host.write("import time\ntime.sleep(600)\n")
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            host.run(**OPTIONS_OF_A_BUILD)
+        os._exit(0)
+    releases = host.root / "releases"
+    deadline = time.monotonic() + 60
+    while not any(releases.glob("*/bin/python")) or len(os.listdir(releases)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    half = next(name for name in os.listdir(releases) if name != good)
+    assert host.current() == good
+    # What the killed module had started holds the lock until it ends.
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if half.encode() in (directory / "cmdline").read_bytes():
+                os.kill(int(directory.name), signal.SIGKILL)
+    host.write("app = 3\n")
+    again = host.run(**OPTIONS_OF_A_BUILD)
+    assert (again["built"], again["removed"]) == (True, [half])
+    assert sorted(again["kept"]) == sorted([good, again["release"]])
+
+
 def test_new_environment_is_proven_on_the_release_that_is_there(host: Host) -> None:
     host.write("import os\napp = os.environ['NEEDED']\n")
     options = {"import_check": ["shop:app"], "import_user": USER}
@@ -263,6 +314,10 @@ def test_no_trace_of_credentials(host: Host, monkeypatch: pytest.MonkeyPatch) ->
         ({"files": {"x.py": 1}}, ["files", "'x.py'"]),
         ({"import_check": ["rm -rf"], "import_user": USER}, ["import_check", "module:attribute"]),
         ({"import_check": ["shop"]}, ["import_user"]),
+        ({"app": "shop app", "import_user": USER}, ["app", "module:attribute"]),
+        ({"app": "shop"}, ["import_user is needed with app"]),
+        ({"release": "../x"}, ["release", "'../x'", "previous"]),
+        ({"python": None}, ["python", "absolute"]),
         ({"import_check": ["shop"], "import_user": "no-such-user"}, ["import_user", "no-such-user"]),
         ({"keep": 0}, ["keep"]),
         ({"find_links": ["/nonexistent"]}, ["find_links: /nonexistent"]),
