@@ -193,8 +193,9 @@ class Drain:
                 self.client.order(command, {"queue": queue}, [worker])
 
     def run(self, timeout: float, resume: bool) -> None:
+        self.started = time.monotonic()
+        deadline = self.started + timeout
         self.order("cancel_consumer")
-        deadline = time.monotonic() + timeout
         calm, pause = 0, 0.05
         while self.queues:
             self.look()
