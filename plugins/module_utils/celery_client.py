@@ -35,8 +35,10 @@ CONNECT_LIMIT = 5.0
 # Seconds to wait for the answers of workers that are asked by broadcast.
 ANSWER_LIMIT = 1.0
 UNREADABLE = "UNREADABLE"
-# Own messages are looked for among this many of the newest in a queue.
+# Own messages are looked for among this many of the newest in a queue, and of so many taken messages is the queue looked up.
 SEARCH_DEPTH = 5000
+# Steps of the search for the names of queues, and keys a step. A Redis may hold millions of results.
+SCAN_STEPS, SCAN_KEYS = 100, 5000
 
 HINTS = {
     "unreachable": "Look at: is Redis running and listening there (systemctl status redis-server or redis, ss -ltn), "
@@ -332,6 +334,12 @@ class Client:
         return text
 
     def connect(self) -> None:
+        self.connect_broker()
+        with self.explained("backend"):
+            self.backend = self.app.backend
+            self.fetch("no-such-task")
+
+    def connect_broker(self) -> None:
         with self.explained("broker"):
             self.broker = self.app.connection_for_write()
             # Not connect(): that tries again after two seconds. Each further URL is tried once.
@@ -339,9 +347,6 @@ class Client:
                 max_retries=max(len(self.broker.alt) - 1, 0), interval_start=0, reraise_as_library_errors=False)
             self.channel = self.broker.default_channel
             self.producer = self.app.amqp.Producer(self.channel)
-        with self.explained("backend"):
-            self.backend = self.app.backend
-            self.fetch("no-such-task")
 
     def send(self, task_id: str, task: str, args: list[t.Any], kwargs: dict[str, t.Any], queue: str, expires: float) -> None:
         """Put a task right into a queue. Unlike send_task() this declares nothing, so a misspelt queue leaves no binding."""
@@ -377,10 +382,9 @@ class Client:
         A user that may not look into the list (LRANGE is in no worker's repertoire) gets all ids back while the
         list holds anything; the messages then stay until they expire.
         """
-        from redis import Redis, exceptions
+        from redis import exceptions
 
-        # kombu's client prefixes the keys of some commands only; this one prefixes none.
-        client = Redis(connection_pool=self.channel.pool)
+        client = self.redis()
         key = f"{self.channel.global_keyprefix}{queue}"
         with self.explained("broker"):
             length = client.llen(key)
@@ -394,17 +398,94 @@ class Client:
                     client.lrem(key, 1, payload)
             return set(found), length
 
-    def ask(self, question: str, workers: list[str] | None = None) -> dict[str, t.Any]:
-        """Return what each worker (or each of these) answers to one of the questions of `celery inspect`, of those that answer."""
+    def redis(self) -> t.Any:
+        """Return a plain client of the broker: kombu's prefixes the keys of some commands only, this one prefixes none."""
+        from redis import Redis
+
+        return Redis(connection_pool=self.channel.pool)
+
+    def ask(self, question: str, workers: list[str] | None = None, timeout: float = ANSWER_LIMIT) -> dict[str, t.Any]:
+        """Return what each worker (or each of these) answers to one of the questions of `celery inspect`.
+
+        Named workers end the wait when all have answered; for everybody it takes its full time.
+        """
         with self.explained("broker"):
-            inspect = self.app.control.inspect(workers, timeout=ANSWER_LIMIT, connection=self.broker)
+            inspect = self.app.control.inspect(workers, timeout=timeout, connection=self.broker)
             return getattr(inspect, question)() or {}
 
     def ask_queues(self, workers: list[str] | None = None) -> dict[str, list[str]]:
         """Return the queues that each worker (or each of these) consumes, of those that answer."""
-        return {worker: [queue["name"] for queue in queues] for worker, queues in self.ask("active_queues", workers).items()}
+        answers = self.ask("active_queues", workers)
+        return {worker: [queue["name"] for queue in queues] for worker, queues in answers.items()}
 
     def order(self, command: str, arguments: dict[str, t.Any], workers: list[str]) -> None:
         """Give workers one of the orders of `celery control`. Nobody waits for their answers."""
         with self.explained("broker"):
             self.app.control.broadcast(command, arguments=arguments, destination=workers, connection=self.broker)
+
+    def read_waiting(self, queues: t.Iterable[str]) -> dict[str, dict[int, int]]:
+        """Return how many messages wait in each queue, by priority: kombu keeps a list for each step."""
+        steps = [(queue, step) for queue in queues for step in self.channel.priority_steps]
+        with self.explained("broker"):
+            pipeline = self.redis().pipeline(transaction=False)
+            for queue, step in steps:
+                name = f"{queue}{self.channel.sep}{step}" if step else queue
+                pipeline.llen(f"{self.channel.global_keyprefix}{name}")
+            lengths = pipeline.execute()
+        waiting: dict[str, dict[int, int]] = {}
+        for (queue, step), length in zip(steps, lengths):
+            waiting.setdefault(queue, {})[step] = length
+        return waiting
+
+    def read_bindings(self, exchanges: set[str]) -> dict[str, list[tuple[str, str]]]:
+        """Return routing key and queue of what is bound to each exchange.
+
+        Queues that nobody consumes are found by their bindings. A user that may not look for keys (SCAN is in no
+        worker's repertoire) gets those of the exchanges named.
+        """
+        from redis import exceptions
+
+        client, cursor = self.redis(), 0
+        prefix = self.channel.global_keyprefix + self.channel.keyprefix_queue % ""
+        keys = {prefix + exchange for exchange in exchanges}
+        with self.explained("broker"):
+            with contextlib.suppress(exceptions.NoPermissionError):
+                for unused in range(SCAN_STEPS):
+                    cursor, found = client.scan(cursor, match=f"{prefix}*", count=SCAN_KEYS)
+                    keys |= {key.decode(errors="replace") for key in found}
+                    if not cursor:
+                        break
+            pipeline = client.pipeline(transaction=False)
+            for key in sorted(keys):
+                pipeline.smembers(key)
+            members = pipeline.execute()
+        bindings = {}
+        for key, entries in zip(sorted(keys), members):
+            exchange = key[len(prefix):]
+            # Those of remote control and of events hold no tasks.
+            if not exchange.endswith(".pidbox") and exchange != "celeryev":
+                parts = [entry.decode(errors="replace").split(self.channel.sep) for entry in entries]
+                bindings[exchange] = [(part[0], part[-1]) for part in parts]
+        return bindings
+
+    def read_unacked(self, bindings: dict[str, list[tuple[str, str]]]) -> tuple[int, dict[str, int]]:
+        """Return how many messages workers hold and have not acknowledged, in all and by queue."""
+        client, prefix = self.redis(), self.channel.global_keyprefix
+        index, messages = prefix + self.channel.unacked_index_key, prefix + self.channel.unacked_key
+        with self.explained("broker"):
+            total = client.zcard(index)
+            pipeline = client.pipeline(transaction=False)
+            for tag in client.zrange(index, 0, SEARCH_DEPTH - 1):
+                pipeline.hget(messages, tag)
+            payloads = pipeline.execute()
+        counts: dict[str, int] = {}
+        for payload in payloads:
+            try:
+                exchange, key = json.loads(payload)[1:3]
+            except (ValueError, TypeError):
+                # Acknowledged in between.
+                continue
+            # With no such binding, it was sent to the queue by name.
+            for queue in {queue for bound, queue in bindings.get(exchange, ()) if bound == key} or {key}:
+                counts[queue] = counts.get(queue, 0) + 1
+        return total, counts

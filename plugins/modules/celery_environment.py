@@ -85,8 +85,9 @@ def problem(variables: dict[str, str]) -> str:
 
 
 def render(variables: dict[str, str]) -> str:
-    """Single quotes are what systemd, a shell and shlex agree on; an apostrophe leaves them for a moment."""
-    quoted = {name: value.replace("'", "'\\''") for name, value in variables.items()}
+    """Single quotes are what systemd, a shell and shlex agree on, and double quotes around an apostrophe: systemd reads a quote
+    after a backslash outside of quotes as the beginning of a plain value."""
+    quoted = {name: value.replace("'", "'\"'\"'") for name, value in variables.items()}
     return HEADER + "".join(f"{name}='{value}'\n" for name, value in quoted.items())
 
 

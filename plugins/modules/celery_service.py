@@ -42,6 +42,13 @@ options:
       - Shell pattern of unit names, which the names in O(units) must match. Units of such a name that are not in O(units), and whose
         file in C(/etc/systemd/system) was written by this collection, are stopped, disabled and removed.
     type: str
+  absent:
+    description:
+      - Names of units that shall not exist. Treated as those that O(pattern) finds, and left alone when this collection did not write
+        their file.
+    type: list
+    elements: str
+    default: []
   watch:
     description:
       - Files that the processes of the units depend on. Of a symbolic link, its target is what counts, and not the content.
@@ -180,6 +187,7 @@ ARGUMENT_SPEC = {
         "options": {"name": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
     },
     "pattern": {"type": "str"},
+    "absent": {"type": "list", "elements": "str", "default": []},
     "watch": {"type": "list", "elements": "path", "default": []},
     "pending": {"type": "bool", "default": False},
     "enabled": {"type": "bool", "default": True},
@@ -244,6 +252,8 @@ def validate(params: dict) -> None:
             raise ServiceError(f"units: {name!r} is no name of a service: letters, digits and any of : _ . - \\, at most one @, ending in .service")
         if names.count(name) > 1:
             raise ServiceError(f"units: {name} is named twice")
+        if name in params["absent"]:
+            raise ServiceError(f"absent: {name} is also in units: leave it out of one of them")
         if params["pattern"] and not fnmatch.fnmatchcase(name, params["pattern"]):
             raise ServiceError(f"units: {name} does not match pattern {params['pattern']!r}, so it would not be removed when it is taken out")
     for unit in params["units"]:
@@ -278,10 +288,11 @@ def install_section(content: str) -> str:
     return re.split(r"^\[", content.partition("\n[Install]\n")[2], flags=re.MULTILINE)[0].strip()
 
 
-def stale_units(pattern: str | None, wanted: set[str]) -> list[str]:
-    """Units of ours that match the pattern and are not wanted any more."""
+def stale_units(pattern: str | None, absent: list[str], wanted: set[str]) -> list[str]:
+    """Units of ours that match the pattern, or are named, and are not wanted any more."""
     stale = []
-    for name in sorted(fnmatch.filter(os.listdir(UNIT_DIRECTORY), pattern)) if pattern else []:
+    found = os.listdir(UNIT_DIRECTORY)
+    for name in sorted({*(fnmatch.filter(found, pattern) if pattern else ()), *(set(absent) & set(found))}):
         if name not in wanted and _NAME.fullmatch(name):
             try:
                 read_own_unit(os.path.join(UNIT_DIRECTORY, name))
@@ -300,7 +311,7 @@ class Service:
         self._systemd = systemd
         self._refusal = ""
         self._watched = Watched(self._params["watch"])
-        self._stale = stale_units(self._params["pattern"], {unit["name"] for unit in self._params["units"]})
+        self._stale = stale_units(self._params["pattern"], self._params["absent"], {unit["name"] for unit in self._params["units"]})
         names = [unit["name"] for unit in self._params["units"]]
         self._states = systemd.show(names + self._stale)
         self._units = [self._examine(unit["name"], unit["content"]) for unit in self._params["units"]]

@@ -61,6 +61,13 @@ def result(host, task_id: str, timeout: float = 20) -> object:
     return with_celery(host, f"answer = app.AsyncResult({task_id!r}).get(timeout={timeout})")
 
 
+def exposure(host, unit: str) -> float:
+    """How much a unit may do, as systemd-analyze puts it: 10 is everything."""
+    with host.sudo():
+        verdict = host.check_output(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
+    return float(verdict.split(":")[1].split()[0])
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

@@ -26,7 +26,8 @@ def run(*command: str) -> str:
 def secrets() -> set[str]:
     """Each password as the inventory has it, and as a URL has it."""
     hosts = json.loads(run("ansible-inventory", INVENTORY, "--list"))["_meta"]["hostvars"].values()
-    passwords = {host["redis_password"] for host in hosts if host.get("redis_password")}
+    names = ("redis_password", "celery_flower_password")
+    passwords = {host[name] for host in hosts for name in names if host.get(name)}
     return passwords | {quote(password, safe="") for password in passwords}
 
 

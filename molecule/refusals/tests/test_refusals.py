@@ -28,10 +28,20 @@ class Case:
     variables: dict = field(default_factory=dict)
     one_host: dict = field(default_factory=dict)
     groups: dict | None = None
+    also: str = ""  # a group for one host, besides those of Redis and the workers
 
 
 def worker(**keys: object) -> dict:
     return {"celery_worker_instances": [{"name": "default", **keys}]}
+
+
+def beat(name: str, words: list[str], **keys: object) -> Case:
+    schedule = {"nightly": {"task": "shop.report", "schedule": 60, **keys}}
+    return Case(name, words, {"celery_beat_schedule": schedule}, also="celery_beat")
+
+
+def flower(name: str, words: list[str], **variables: object) -> Case:
+    return Case(name, words, {"celery_flower_password": "secret", **variables}, also="celery_flower")
 
 
 CASES = [
@@ -101,6 +111,30 @@ CASES = [
     Case("no_index_and_no_wheelhouse", ["celery_app_no_index", "celery_app_find_links"], {"celery_app_no_index": True}),
     Case("no_index_and_an_index", ["celery_app_no_index", "one of the two"],
          {"celery_app_no_index": True, "celery_app_find_links": ["/srv/wheels"], "celery_app_index_url": "https://pypi.example.com/simple"}),
+    # Beat
+    Case("two_beats", ["celery_beat has 2 hosts, ubuntu2404, rhel9", "every task twice"],
+         groups=dict.fromkeys(("redis", "celery_worker", "celery_beat"), ["ubuntu2404", "rhel9"])),
+    beat("schedule_in_words", ["celery_beat_schedule, nightly: schedule is \"hourly\"", "seconds", "crontab"], schedule="hourly"),
+    beat("schedule_of_no_seconds", ["celery_beat_schedule, nightly: schedule is 0", "more than 0"], schedule=0),
+    beat("crontab_field_out_of_range", ["celery_beat_schedule, nightly: hour is \"25\"", "0 to 23"], schedule={"hour": 25}),
+    beat("crontab_field_misspelt", ["minutes, which is no field of a crontab", "minute, hour"], schedule={"minutes": 5}),
+    beat("crontab_that_never_comes", ["would never be sent"], schedule={"day_of_month": 31, "month_of_year": "feb"}),
+    beat("schedule_without_a_task", ["celery_beat_schedule, nightly: task is missing"], task=""),
+    beat("scheduled_queue_with_a_space", ["celery_beat_schedule, nightly: queue is \"two words\""], queue="two words"),
+    beat("unknown_key_of_a_schedule", ["cron is no key of an entry", "task, schedule"], cron="* * * * *"),
+    Case("schedule_is_a_list", ["celery_beat_schedule", "dict"], {"celery_beat_schedule": ["x"]}, also="celery_beat"),
+    # Flower
+    flower("flower_without_a_password", ["celery_flower_password is empty", "vault"], celery_flower_password=""),
+    flower("flower_password_with_a_comma", ["celery_flower_password has a comma"], celery_flower_password="a,b"),
+    flower("flower_password_beyond_ascii", ["celery_flower_password", "beyond ASCII"], celery_flower_password="gr\u00fcn"),
+    flower("flower_user_with_a_colon", ["celery_flower_username is \"a:b\""], celery_flower_username="a:b"),
+    flower("flower_port_too_low", ["celery_flower_port is 80", "1024 to 65535"], celery_flower_port=80),
+    flower("flower_port_of_redis", ["celery_flower_port is 6379", "redis_port"], celery_flower_port=6379),
+    flower("flower_bind_is_a_list", ["celery_flower_bind", "write one address"], celery_flower_bind="127.0.0.1, ::1"),
+    flower("flower_password_among_options", ["celery_flower_options names basic_auth", "celery_flower_password"],
+           celery_flower_options={"basic_auth": "a:b"}),
+    flower("flower_directive_with_a_line_break", ["celery_flower_service_options", "one line"],
+           celery_flower_service_options={"MemoryMax": "1G\nUser=root"}),
     # Inventory
     Case("no_redis", ["inventory group redis has no host"], groups={"redis": [], "celery_worker": ["ubuntu2404", "rhel9"]}),
     Case("no_worker", ["inventory group celery_worker has no host"], groups={"redis": ["ubuntu2404", "rhel9"], "celery_worker": []}),
@@ -176,8 +210,11 @@ def shown(play: Callable[..., Run], connections: dict[str, dict]) -> set[str]:
                 name: {**connections[family], "ansible_host": family, **case.variables, **case.one_host}
                 for name, (case, family) in names.items()
             }
-            members = {"hosts": dict.fromkeys(hosts)}
-            run = play({"all": {"hosts": hosts, "children": {"redis": members, "celery_worker": members}}}, "--forks=10")
+            members: dict[str, dict] = {"redis": dict.fromkeys(hosts), "celery_worker": dict.fromkeys(hosts)}
+            for name, (case, family) in names.items():
+                members.setdefault(case.also or "redis", {})[name] = None
+            children = {group: {"hosts": own} for group, own in members.items()}
+            run = play({"all": {"hosts": hosts, "children": children}}, "--forks=10")
             assert not run.changed and "Traceback" not in run.output, run.output
             refused = {names[name][0].name: message for name, message in run.messages.items()}
             assert (run.status != 0) == bool(refused), run.output
@@ -193,6 +230,7 @@ def test_stops_before_anything_changes(case: Case, play: Callable[..., Run], con
     groups = case.groups or dict.fromkeys(("redis", "celery_worker"), list(connections))
     hosts = {name: {**variables, **case.variables} for name, variables in connections.items()}
     hosts["rhel9"].update(case.one_host)
+    groups |= {case.also: ["rhel9"]} if case.also else {}
     children = {name: {"hosts": dict.fromkeys(members)} for name, members in groups.items()}
     extra = [f"--extra-vars={json.dumps(case.variables)}"] if "ansible_facts" in case.variables else []
 

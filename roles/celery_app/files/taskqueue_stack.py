@@ -15,6 +15,7 @@ import os
 import shlex
 
 from celery.app.utils import find_app
+from celery.schedules import crontab
 
 ENV_FILE = "/etc/celery/celery.env"
 
@@ -26,3 +27,14 @@ if "CELERY_APP" not in os.environ:
 
 app = find_app(os.environ["CELERY_APP"])
 app.conf.update(json.loads(os.environ.get("CELERY_SETTINGS", "{}")))
+
+# Beat alone has this: what the inventory adds to the application's own schedule. JSON has no crontab.
+if "CELERY_SCHEDULE" in os.environ:
+    schedule = json.loads(os.environ["CELERY_SCHEDULE"])
+    for entry in schedule.values():
+        if isinstance(entry["schedule"], dict):
+            entry["schedule"] = crontab(**entry["schedule"])
+        entry["options"] = {**entry.get("options", {}), **({"queue": entry.pop("queue")} if "queue" in entry else {})}
+    app.conf.beat_schedule = {**app.conf.beat_schedule, **schedule}
+    # Written after every task, so that a killed beat does not send the last ones again. Celery's default is three minutes.
+    app.conf.beat_sync_every = app.conf.beat_sync_every or 1
