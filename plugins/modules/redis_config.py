@@ -98,6 +98,8 @@ notes:
   - While a start with a new file is still to come, the file of the last one lies beside it with C(.last-good) at the end of
     its name.
   - In check mode, files that O(content) names (certificates, ACL) may be missing, as an earlier task would have made them.
+  - C(dir) is made when it is missing and its parent is there, and an empty directory of somebody else's becomes O(user)'s.
+  - In check mode, ports and C(dir) are looked at even before Redis is installed.
   - Works with Redis 6.0 and newer and with Valkey.
 """
 
@@ -183,6 +185,7 @@ path:
 import contextlib
 import errno
 import os
+import pwd
 import re
 import signal
 import socket
@@ -191,6 +194,7 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils._data_directory import Unfit, survey
 from ansible_collections.taskqueue.stack.plugins.module_utils._drop_in import DropIn
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import Masker
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
@@ -215,6 +219,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway i
     ThrowAway,
     identity,
     server_words,
+    stated,
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, SystemdError, UnitState
 
@@ -258,6 +263,8 @@ class RedisConfig:
         known = [text for text in (content, self.texts.installed, self.texts.last_good) if text]
         self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))
         self.wanted = Meaning({}, {}, [])
+        # What has to be done for the data directory.
+        self.directory = ""
 
     def run(self) -> dict:
         """Do it, and say what was done."""
@@ -266,6 +273,11 @@ class RedisConfig:
         if missing and not self.module.check_mode:
             raise Problem(missing)
         if missing:
+            # What nothing but the text is needed for.
+            said = {"port": "6379", "tls-port": "0", "bind": "", "dir": ""}
+            self.wanted.values = {name: stated(parse(self.target), name, default) for name, default in said.items()}
+            self.directory = self._survey_directory(installed=False)
+            self._check_listening(Plan(), None)
             return self._result(Plan(), same=self.texts.installed == self.target, proven=False)
         try:
             with ThrowAway(self.program, self.user, self.target, lenient=self.module.check_mode) as proof:
@@ -280,6 +292,8 @@ class RedisConfig:
         self.wanted = proof.meaning()
         present = self._present_meaning()
         same = present == self.wanted
+        self._check_memory()
+        self.directory = self._survey_directory()
         if not self.module.check_mode:
             self._check_files()
         client = self._connect()
@@ -295,6 +309,7 @@ class RedisConfig:
             waits = bool(plan.restart or result["started"])
             if waits and not same and present and self.texts.last_good is None:
                 self.module.preserved_copy(self.path, self.last_good_path)
+            self._prepare_directory()
             result["changed"] |= self._change(client, plan, same)
             if self.drop_in and self.drop_in.differs:
                 self.drop_in.install()
@@ -318,9 +333,9 @@ class RedisConfig:
         """What this run changes, found out before it does."""
         restarted = bool(running and self.service and plan.restart and self.module.params["restart"] == "needed")
         started = bool(self.service and not running)
-        settings = bool(self.drop_in and self.drop_in.differs)
+        prepared = bool(self.directory or (self.drop_in and self.drop_in.differs))
         result = {
-            "changed": bool(not same or plan.steps or restarted or started or settings or self._to_enable()),
+            "changed": bool(not same or plan.steps or restarted or started or prepared or self._to_enable()),
             "path": self.path,
             "proven": proven,
             "running": running,
@@ -342,6 +357,10 @@ class RedisConfig:
         shown = [(what, masked(before), masked(after, elsewhere=before)) for what, before, after in found]
         if self.drop_in and self.drop_in.differs:
             shown.append((self.drop_in.path, self.drop_in.installed, self.drop_in.wanted))
+        if self.directory:
+            place = self.wanted.values["dir"]
+            before = "missing" if self.directory == "create" else f"owner {pwd.getpwuid(os.stat(place).st_uid).pw_name}"
+            shown.append((place, f"{before}\n", f"owner {self.user}, mode 0750\n"))
         return [{"before_header": what, "after_header": what, "before": before, "after": after} for what, before, after in shown]
 
     def _check_input(self) -> None:
@@ -384,12 +403,7 @@ class RedisConfig:
             return None
 
     def _check_files(self) -> None:
-        place, log = self.wanted.values["dir"], self.wanted.values["logfile"]
-        if place and not self._allowed("-d", place, "-a", "-w", place, "-a", "-x", place):
-            raise Problem(
-                f"{self.path} was to say dir {place}, and that is no directory in which {self.user} may write. Nothing was changed. "
-                f"Create it, owned by {self.user}, or name another."
-            )
+        log = self.wanted.values["logfile"]
         target = log if os.path.exists(log) else os.path.dirname(log)
         if os.path.isabs(log) and not self._allowed("-w", target):
             raise Problem(
@@ -402,6 +416,35 @@ class RedisConfig:
         for key, args in self.wanted.unasked:
             if key.startswith("loadmodule ") and not self._allowed("-x", args[0]):
                 raise Problem(f"{self.path} was to load {args[0]}, which {self.user} may not execute. Nothing was changed.")
+
+    def _survey_directory(self, installed: bool = True) -> str:
+        place = self.wanted.values["dir"]
+        try:
+            return survey(place, self.user, self._allowed if installed else None) if place else ""
+        except Unfit as unfit:
+            raise Problem(f"{self.path} was to say dir {place} (redis_data_dir in the role redis): {unfit} Nothing was changed.") from unfit
+
+    def _prepare_directory(self) -> None:
+        if not self.directory:
+            return
+        place = self.wanted.values["dir"]
+        account = pwd.getpwnam(self.user)
+        if self.directory == "create":
+            os.mkdir(place, mode=0o750)
+        os.chmod(place, 0o750)
+        if os.geteuid() == 0:
+            os.chown(place, account.pw_uid, account.pw_gid)
+        self.module.set_default_selinux_context(place, False)
+
+    def _check_memory(self) -> None:
+        limit = int(self.wanted.values["maxmemory"])
+        with open("/proc/meminfo", encoding="ascii") as stream:
+            memory = int(re.search(r"^MemTotal: +(\d+)", stream.read(), re.MULTILINE)[1]) * 1024
+        if limit > memory:
+            self.module.warn(
+                f"maxmemory is {limit}, and this machine has {memory} bytes of memory: it would kill Redis before Redis refuses a write. "
+                "Name less, and leave room for the copies that Redis makes while it saves."
+            )
 
     def _allowed(self, *condition: str) -> bool:
         return subprocess.run(["test", *condition], cwd="/", check=False, **identity(self.user)).returncode == 0
@@ -483,7 +526,7 @@ class RedisConfig:
                 if error == errno.EADDRINUSE and port not in own:
                     raise Problem(
                         f"port {port} on {word} is taken by another process. Nothing was changed. See who has it with "
-                        f"ss -ltnp 'sport = :{port}', then stop that or choose another port."
+                        f"ss -ltnp 'sport = :{port}', then stop that or choose another port (redis_port in the role redis)."
                     )
                 if error not in (0, errno.EADDRINUSE, errno.EACCES) and not word.startswith("-"):
                     raise Problem(
@@ -715,8 +758,20 @@ def listening_error(host: str, port: int) -> int:
     except socket.gaierror:
         return errno.EADDRNOTAVAIL
     except OSError as error:
+        if error.errno == errno.EACCES and has_listener(port):
+            return errno.EADDRINUSE
         return error.errno or errno.EADDRNOTAVAIL
     return 0
+
+
+def has_listener(port: int) -> bool:
+    """Whether something listens on this port. Ports that are root's can be asked about by others as well."""
+    listeners = re.compile(rf"^ *\d+: [0-9A-F]+:{port:04X} [0-9A-F]+:0000 0A ", re.MULTILINE)
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as stream:
+            if listeners.search(stream.read()):
+                return True
+    return False
 
 
 def stop(number: int, _frame: object) -> None:

@@ -16,6 +16,10 @@ def _service(host) -> str:
     return "redis-server" if host.file("/etc/debian_version").exists and host.exists("apt-get") else "redis"
 
 
+def _data_directory(variables) -> str:
+    return variables.get("redis_data_dir") or "/var/lib/redis"
+
+
 def test_version(host, variables):
     assert f"v={VERSIONS[variables['testbed_image']]}." in host.check_output("redis-server --version")
 
@@ -26,13 +30,14 @@ def test_service_runs_and_starts_at_boot(host):
     assert service.is_enabled
 
 
-def test_configuration_belongs_to_the_distribution(host):
+def test_configuration_belongs_to_the_distribution(host, variables):
     with host.sudo():
         file = host.file("/etc/redis/redis.conf")
         assert file.user == "redis"
         assert file.group == ("redis" if _service(host) == "redis-server" else "root")
         assert file.mode == 0o640
-        assert host.file("/var/lib/redis").mode == 0o750
+        data = host.file(_data_directory(variables))
+        assert (data.user, data.mode) == ("redis", 0o750)
 
 
 def test_listens_where_the_inventory_says_and_nowhere_else(host, variables):
@@ -56,7 +61,6 @@ def _sockets(host, port: int) -> list[str]:
         ("appendonly", "yes"),
         ("appendfsync", "everysec"),
         ("maxmemory-policy", "noeviction"),
-        ("dir", "/var/lib/redis"),
     ],
 )
 def test_running_configuration(redis_config, directive, value):
@@ -64,6 +68,7 @@ def test_running_configuration(redis_config, directive, value):
 
 
 def test_running_configuration_is_the_inventory_s(redis_config, variables):
+    assert redis_config("dir") == _data_directory(variables)
     for directive, value in variables.get("redis_config", {}).items():
         assert redis_config(directive) == str(value)
 

@@ -75,6 +75,15 @@ CASES = [
     Case("no_such_size", ["maxmemory", "2 gigs", "512mb"], {"redis_config": {"maxmemory": "2 gigs"}}),
     Case("two_directives_in_one", ["loglevel", "line break"], {"redis_config": {"loglevel": "notice\nprotected-mode no"}}),
     Case("backups_to_keep", ["redis_backup_keep is -1", "0 for all"], {"redis_backup_keep": -1}),
+    # Redis: the host
+    Case("port_of_another_process", ["port 22 on 127.0.0.1 is taken by another process", "redis_port", "ss -ltnp"], {"redis_port": 22}),
+    Case("data_directory_among_directives", ["dir", "redis_data_dir"], {"redis_config": {"dir": "/srv/redis"}}),
+    Case("data_directory_on_a_disk_that_is_not_mounted", ["redis_data_dir", "/mnt/disk does not exist", "Mount or create"],
+         {"redis_data_dir": "/mnt/disk/redis"}),
+    Case("data_directory_is_a_file", ["redis_data_dir", "/etc/hostname", "no directory"], {"redis_data_dir": "/etc/hostname"}),
+    Case("data_directory_is_relative", ["redis_data_dir is data", "absolute path"], {"redis_data_dir": "data"}),
+    Case("data_directory_at_home", ["redis_data_dir is /home/redis", "sees nothing"], {"redis_data_dir": "/home/redis"}),
+    Case("hardening_is_no_boolean", ["redis_hardening", "bool"], {"redis_hardening": "some"}),
     # Workers
     Case("unknown_pool", ["pool", "prefork, threads, gevent, eventlet, solo"], worker(pool="fork")),
     Case("worker_without_a_name", ["name", "missing"], {"celery_worker_instances": [{"queues": ["a"]}]}),

@@ -301,7 +301,8 @@ def test_check_mode_before_anything_is_installed(host: Host) -> None:
         ("port 0\n", {"login_user": "ops"}, "login_user needs login_password"),
         ("port 0\n", {"timeout": 0}, "at least 1"),
         ("port 0\n", {"user": "nobody-of-that-name"}, "no system user nobody-of-that-name"),
-        ("port 0\ndir /nonexistent/data\n", {}, "dir /nonexistent/data"),
+        ("port 0\ndir /nonexistent/data\n", {}, "dir /nonexistent/data (redis_data_dir in the role redis): /nonexistent does not exist"),
+        ("port 0\ndir /etc/hostname\n", {}, "no directory"),
         ("port 0\nlogfile /nonexistent/redis.log\n", {}, "logfile /nonexistent/redis.log"),
         ("port 0\naclfile /nonexistent/users.acl\n", {}, "aclfile /nonexistent/users.acl"),
         ("port 0\nmaxmemory much\n", {}, '"maxmemory much"'),
@@ -516,3 +517,42 @@ def test_settings_with_which_the_service_does_not_start_are_taken_back(host: Hos
 
 def test_settings_need_a_service(host: Host) -> None:
     assert "drop_in needs service" in host.run(host.content(), drop_in=SETTINGS)["msg"]
+
+
+def test_a_missing_data_directory_is_made(host: Host) -> None:
+    content = host.content().replace(f"dir {host.data}", f"dir {host.data}/new")
+    foretold = host.run(content, check=True, diff=True)
+    assert foretold["changed"] and "missing" in foretold["diff"][-1]["before"] and not (host.data / "new").exists()
+    assert host.run(content)["changed"]
+    assert (host.data / "new").stat().st_mode & 0o777 == 0o750
+    assert not host.run(content)["changed"]
+
+
+def test_data_directory_of_others_is_refused_and_an_empty_one_taken_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the user of the server may not do, root may: this is what makes it another's.
+    monkeypatch.setattr(redis_config.RedisConfig, "_allowed", lambda _run, *condition: condition[0] != "-w" or condition[1] != str(host.data))
+    (host.data / "others.txt").touch()
+    result = host.run(host.content())
+    assert result["failed"] and "holds files of others" in result["msg"] and not host.path.exists()
+    (host.data / "others.txt").unlink()
+    (host.data / "lost+found").mkdir()
+    assert host.run(host.content())["changed"]
+    assert host.data.stat().st_mode & 0o777 == 0o750
+
+
+def test_what_is_wrong_with_the_host_is_found_before_anything_is_installed(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        content = host.content().replace("port 0", f"port {port}")
+        options = {"check": True, "server": "redis-server-that-is-not-here"}
+        assert "is taken by another process" in host.service(content, **options)["msg"]
+        assert redis_config.has_listener(port)
+    assert not redis_config.has_listener(port)
+    assert "/nonexistent does not exist" in host.service("port 0\ndir /nonexistent/data\n", **options)["msg"]
+
+
+def test_more_memory_than_the_machine_has_is_a_warning(host: Host) -> None:
+    host.run(host.content("maxmemory 1mb"))
+    assert "of memory" not in host.output
+    host.run(host.content("maxmemory 1048576gb"))
+    assert "maxmemory is 1125899906842624" in host.output
