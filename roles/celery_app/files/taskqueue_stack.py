@@ -38,3 +38,9 @@ if "CELERY_SCHEDULE" in os.environ:
     app.conf.beat_schedule = {**app.conf.beat_schedule, **schedule}
     # Written after every task, so that a killed beat does not send the last ones again. Celery's default is three minutes.
     app.conf.beat_sync_every = app.conf.beat_sync_every or 1
+
+if "NOTIFY_SOCKET" in os.environ:
+    # Only here, as nobody else needs what it imports.
+    import taskqueue_systemd
+
+    taskqueue_systemd.install(app)

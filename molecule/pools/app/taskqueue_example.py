@@ -1,0 +1,1 @@
+../../../examples/app/taskqueue_example.py
