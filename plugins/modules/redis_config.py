@@ -64,6 +64,27 @@ options:
       - A service that runs with other ones is restarted, also when an earlier run was cut off before it could do so.
       - An empty text removes the file. Without the option, it is left as it is.
     type: str
+  kernel:
+    description:
+      - What the kernel is to do for Redis, now (before the service is started) and after a restart of the machine, by
+        C(/etc/sysctl.d/60-taskqueue-redis.conf) and C(/etc/tmpfiles.d/taskqueue-redis.conf).
+      - What this host does not let be changed (a container) or somebody chose with intent stays. A warning says so.
+      - What is no longer wanted leaves these files, and the running kernel keeps it until the machine restarts.
+      - Without the option, kernel and files are left as they are.
+    type: dict
+    suboptions:
+      overcommit_memory:
+        description: C(vm.overcommit_memory) 1, so that Redis can always start the process that saves. A 2 stays.
+        type: bool
+        default: false
+      somaxconn:
+        description: C(net.core.somaxconn) no less than C(tcp-backlog). Never lowered.
+        type: bool
+        default: false
+      madvise_hugepages:
+        description: Transparent huge pages for programs that ask for them, where they were for all.
+        type: bool
+        default: false
   restart:
     description:
       - V(needed) restarts the service when something cannot be set while it runs.
@@ -159,6 +180,18 @@ restored:
   description: Whether the previous file was put back, because the server did not start with the new one.
   returned: failure
   type: bool
+kernel_changed:
+  description: Values of the kernel and files that were changed.
+  returned: success, with O(kernel)
+  type: list
+  elements: str
+  sample: [vm.overcommit_memory, /etc/sysctl.d/60-taskqueue-redis.conf]
+kernel_skipped:
+  description: What stays as it is, and why.
+  returned: success, with O(kernel)
+  type: dict
+  sample:
+    vm.overcommit_memory: "stays 0, as this host does not let it be changed: a container has its machine's kernel"
 running:
   description: Whether the server runs.
   returned: success
@@ -196,6 +229,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._data_directory import Unfit, survey
 from ansible_collections.taskqueue.stack.plugins.module_utils._drop_in import DropIn
+from ansible_collections.taskqueue.stack.plugins.module_utils._kernel import Kernel, settings
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import Masker
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, read, secrets
@@ -263,6 +297,7 @@ class RedisConfig:
         known = [text for text in (content, self.texts.installed, self.texts.last_good) if text]
         self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))
         self.wanted = Meaning({}, {}, [])
+        self.kernel: Kernel | None = None
         # What has to be done for the data directory.
         self.directory = ""
 
@@ -274,10 +309,11 @@ class RedisConfig:
             raise Problem(missing)
         if missing:
             # What nothing but the text is needed for.
-            said = {"port": "6379", "tls-port": "0", "bind": "", "dir": ""}
+            said = {"port": "6379", "tls-port": "0", "bind": "", "dir": "", "tcp-backlog": "511"}
             self.wanted.values = {name: stated(parse(self.target), name, default) for name, default in said.items()}
             self.directory = self._survey_directory(installed=False)
             self._check_listening(Plan(), None)
+            self._look_at_kernel()
             return self._result(Plan(), same=self.texts.installed == self.target, proven=False)
         try:
             with ThrowAway(self.program, self.user, self.target, lenient=self.module.check_mode) as proof:
@@ -293,6 +329,7 @@ class RedisConfig:
         present = self._present_meaning()
         same = present == self.wanted
         self._check_memory()
+        self._look_at_kernel()
         self.directory = self._survey_directory()
         if not self.module.check_mode:
             self._check_files()
@@ -310,6 +347,8 @@ class RedisConfig:
             if waits and not same and present and self.texts.last_good is None:
                 self.module.preserved_copy(self.path, self.last_good_path)
             self._prepare_directory()
+            if self.kernel:
+                self.kernel.apply(self.module.atomic_move)
             result["changed"] |= self._change(client, plan, same)
             if self.drop_in and self.drop_in.differs:
                 self.drop_in.install()
@@ -333,7 +372,7 @@ class RedisConfig:
         """What this run changes, found out before it does."""
         restarted = bool(running and self.service and plan.restart and self.module.params["restart"] == "needed")
         started = bool(self.service and not running)
-        prepared = bool(self.directory or (self.drop_in and self.drop_in.differs))
+        prepared = bool(self.directory or (self.drop_in and self.drop_in.differs) or (self.kernel and self.kernel.changes))
         result = {
             "changed": bool(not same or plan.steps or restarted or started or prepared or self._to_enable()),
             "path": self.path,
@@ -344,6 +383,9 @@ class RedisConfig:
             "restarted": restarted,
             "started": started,
         }
+        if self.kernel:
+            result["kernel_changed"] = self.kernel.changes
+            result["kernel_skipped"] = self.kernel.skipped
         if version:
             result["version"] = version
         if self.module._diff:  # pylint: disable=protected-access
@@ -357,6 +399,8 @@ class RedisConfig:
         shown = [(what, masked(before), masked(after, elsewhere=before)) for what, before, after in found]
         if self.drop_in and self.drop_in.differs:
             shown.append((self.drop_in.path, self.drop_in.installed, self.drop_in.wanted))
+        if self.kernel:
+            shown += self.kernel.differences()
         if self.directory:
             place = self.wanted.values["dir"]
             before = "missing" if self.directory == "create" else f"owner {pwd.getpwuid(os.stat(place).st_uid).pw_name}"
@@ -435,6 +479,15 @@ class RedisConfig:
         if os.geteuid() == 0:
             os.chown(place, account.pw_uid, account.pw_gid)
         self.module.set_default_selinux_context(place, False)
+
+    def _look_at_kernel(self) -> None:
+        wanted = self.module.params["kernel"]
+        if wanted is None:
+            return
+        backlog = int(self.wanted.values["tcp-backlog"])
+        self.kernel = Kernel(settings(wanted["overcommit_memory"], wanted["somaxconn"], wanted["madvise_hugepages"], backlog))
+        for name, reason in self.kernel.skipped.items():
+            self.module.warn(f"{name} {reason}.")
 
     def _check_memory(self) -> None:
         limit = int(self.wanted.values["maxmemory"])
@@ -790,6 +843,10 @@ def main() -> None:
             "service": {"type": "str"},
             "enabled": {"type": "bool"},
             "drop_in": {"type": "str"},
+            "kernel": {
+                "type": "dict",
+                "options": {name: {"type": "bool", "default": False} for name in ("overcommit_memory", "somaxconn", "madvise_hugepages")},
+            },
             "restart": {"type": "str", "choices": ["needed", "never"], "default": "needed"},
             "login_user": {"type": "str"},
             "login_password": {"type": "str", "no_log": True},
