@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 
 import pytest
 
@@ -66,6 +67,14 @@ def exposure(host, unit: str) -> float:
     with host.sudo():
         verdict = host.check_output(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
     return float(verdict.split(":")[1].split()[0])
+
+
+def until(condition, seconds: float = 60) -> None:
+    """Waits for a state that takes its time on a busy machine."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
-from conftest import redis_cli
+from conftest import redis_cli, until
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -26,13 +25,6 @@ def show(host):
 
 def persistence(host, variables, name: str) -> str:
     return dict(line.split(":", 1) for line in redis_cli(host, variables, "INFO", "persistence") if ":" in line)[name]
-
-
-def until(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def test_exposure(host, variables):
@@ -68,3 +60,14 @@ def test_saves_rewrites_and_logs(host, variables, redis_config):
         finally:
             host.check_output("mv /etc/redis/redis.conf.test /etc/redis/redis.conf")
         assert log.size > length
+
+
+def test_kernel_is_as_redis_wants_it_or_was_not_to_be_changed(host, redis_config):
+    assert int(host.file("/proc/sys/net/core/somaxconn").content_string) >= int(redis_config("tcp-backlog"))
+    with host.sudo():
+        kept = host.run("cat /etc/sysctl.d/60-taskqueue-redis.conf").stdout
+        if host.run("test -w /proc/sys/vm/overcommit_memory").succeeded:
+            assert host.file("/proc/sys/vm/overcommit_memory").content_string.strip() in ("1", "2")
+        else:
+            assert "overcommit" not in kept
+        assert ("net.core.somaxconn = 8192" in kept) == (redis_config("tcp-backlog") == "8192")
