@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: redis_config_errors
-short_description: Find directives and values that a version of Redis would refuse
+short_description: Find directives and values that a version of Redis or Valkey would refuse
 version_added: "0.1.0"
 author:
   - The taskqueue.stack maintainers (@taskqueue)
@@ -23,14 +23,20 @@ options:
   table:
     description:
       - The directives that are known, each with C(type) (V(bool), V(int), V(size), V(enum) or V(string)), C(choices), C(repeat),
-        C(since) (first version that knows it), C(until) (first version that no longer does) and C(only) (V(valkey) for what just Valkey has).
+        C(since) (first version that knows it), C(until) (first version that no longer does) and C(only) (V(redis) or V(valkey), for
+        what just one of them has).
     type: dict
     required: true
   version:
-    description: Version of Redis, for example V(7.0.15).
+    description: Version of the server, for example V(7.0.15).
     type: str
     required: true
-positional: table, version
+  flavor:
+    description: Whether the server is Redis or Valkey.
+    type: str
+    choices: [redis, valkey]
+    default: redis
+positional: table, version, flavor
 """
 
 EXAMPLES = r"""
@@ -64,23 +70,27 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def _known(spec: Mapping, version: str) -> bool:
+def _known(spec: Mapping, version: str, flavor: str) -> bool:
     since, until = _release(spec.get("since", "0.0")), _release(spec.get("until", "999.0"))
-    return spec.get("only") != "valkey" and since <= _release(version) < until
+    return spec.get("only", flavor) == flavor and since <= _release(version) < until
 
 
-def _unknown(name: str, table: Mapping, version: str) -> str:
-    known = [other for other, spec in table.items() if _known(spec, version)]
-    close = difflib.get_close_matches(name, known, n=1)
+def _unknown(name: str, table: Mapping, version: str, flavor: str) -> str:
     spec = table.get(name)
-    if name in known:
-        return ""
-    if spec is None or spec.get("only") == "valkey":
+    here = f"{flavor.capitalize()} {version}"
+    if spec is None:
+        known = [other for other in table if _known(table[other], version, flavor)]
+        close = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean {close[0]}?" if close else "write a directive's name as it stands in redis.conf."
-        return f"redis_config names {name}, which is no directive of Redis {version}: {remedy}"
+        return f"redis_config names {name}, which is no directive of {here}: {remedy}"
+    if _known(spec, version, flavor):
+        return ""
+    only = spec.get("only", flavor)
+    if only != flavor:
+        return f"redis_config names {name}, which only {only.capitalize()} has; here it is {here}: leave it out for this host."
     if "since" in spec and _release(version) < _release(spec["since"]):
-        return f"redis_config names {name}, which came with Redis {spec['since']}; here it is {version}: leave it out for this host."
-    return f"redis_config names {name}, which Redis {spec['until']} dropped; here it is {version}: leave it out for this host."
+        return f"redis_config names {name}, which came with {flavor.capitalize()} {spec['since']}; here it is {version}: leave it out for this host."
+    return f"redis_config names {name}, which {flavor.capitalize()} {spec['until']} dropped; here it is {version}: leave it out for this host."
 
 
 def _wrong_value(name: str, value: object, spec: Mapping) -> str:
@@ -117,13 +127,13 @@ def _kind_in_words(spec: Mapping) -> str:
     return {"int": "a whole number", "size": "a size such as 512mb"}.get(spec.get("type", ""), "text")
 
 
-def redis_config_errors(config: Mapping, table: Mapping, version: str) -> list[str]:
-    """One sentence for each directive that this version of Redis would refuse."""
+def redis_config_errors(config: Mapping, table: Mapping, version: str, flavor: str = "redis") -> list[str]:
+    """One sentence for each directive that this version of Redis or Valkey would refuse."""
     if not isinstance(config, Mapping):
         raise AnsibleFilterError(f"redis_config_errors takes a dictionary of directives, not {type(config).__name__}.")
     errors = []
     for name, value in config.items():
-        error = _unknown(str(name), table, version) or _wrong_value(str(name), value, table[str(name)])
+        error = _unknown(str(name), table, version, flavor) or _wrong_value(str(name), value, table[str(name)])
         if error:
             errors.append(error)
     return errors

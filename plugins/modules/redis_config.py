@@ -257,6 +257,8 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway i
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, SystemdError, UnitState
 
+# What distributions call the services of both flavors.
+_SERVICES = ("redis-server", "valkey-server", "redis", "valkey")
 # Descriptors that Redis needs besides its clients' (CONFIG_MIN_RESERVED_FDS in server.h).
 RESERVED_FILES = 32
 
@@ -577,6 +579,14 @@ class RedisConfig:
             for word in values["bind"].split() or ["*"]:
                 error = listening_error(word.lstrip("-"), int(port))
                 if error == errno.EADDRINUSE and port not in own:
+                    rival = self._rival()
+                    if rival:
+                        raise Problem(
+                            f"port {port} on {word} is taken, and {rival} runs on this host, with whatever waits in it. Nothing was changed. "
+                            "No data is carried from one server to another: stay with that one (redis_flavor in the role redis); or choose "
+                            f"another port (redis_port); or let the workers empty its queues, run systemctl disable --now {rival}, and "
+                            "run this again. Its data stays where it is."
+                        )
                     raise Problem(
                         f"port {port} on {word} is taken by another process. Nothing was changed. See who has it with "
                         f"ss -ltnp 'sport = :{port}', then stop that or choose another port (redis_port in the role redis)."
@@ -586,6 +596,16 @@ class RedisConfig:
                         f"{self.path} was to bind {word}, which is no address of this machine ({os.strerror(error)}). Nothing was changed. "
                         "Name one that it has (ip address shows them), or put a minus before it where it may be missing (Redis 6.2 and newer)."
                     )
+
+    def _rival(self) -> str:
+        """The service of another server that runs, where a Redis was followed by a Valkey or the other way round; or none."""
+        try:
+            states = self.systemd.show(list(dict.fromkeys((self.service, *_SERVICES))))
+        except SystemdError:
+            return ""
+        # Of a service under two names, the second is an alias.
+        own = states.pop(self.service).pid
+        return next((name for name, state in states.items() if state.pid and state.pid != own), "")
 
     def _change(self, client: RedisClient | None, plan: Plan, same: bool) -> bool:
         """Sets what can be set, then installs the file, so that a run that is cut off in between is taken up again.

@@ -27,11 +27,16 @@ def redis_config(host, variables):
     return get
 
 
+def flavor(variables: dict) -> str:
+    """redis or valkey: the name under which everything of the server goes."""
+    return variables.get("redis_flavor", "redis")
+
+
 def redis_cli(host, variables, *command: str, authenticate: bool = True) -> list[str]:
     """The lines that Redis answers to one command. The password goes by the environment, as it should for everybody."""
     environment = {"REDISCLI_AUTH": variables.get("redis_password", "")} if authenticate else {}
     words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if value]
-    words += ["redis-cli", "-p", str(variables.get("redis_port", 6379)), *map(shlex.quote, command)]
+    words += [f"{flavor(variables)}-cli", "-p", str(variables.get("redis_port", 6379)), *map(shlex.quote, command)]
     return host.check_output(" ".join(words)).splitlines()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import redis_cli, until
+from conftest import flavor, redis_cli, until
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -14,11 +14,11 @@ EXPOSURE = 1.5
 
 
 @pytest.fixture
-def show(host):
+def show(host, variables):
     """A property of the service, as systemd sees it."""
 
     def get(name: str) -> str:
-        return host.check_output(f"systemctl show --property={name} redis.service").partition("=")[2]
+        return host.check_output(f"systemctl show --property={name} {flavor(variables)}.service").partition("=")[2]
 
     return get
 
@@ -30,7 +30,7 @@ def persistence(host, variables, name: str) -> str:
 def test_exposure(host, variables):
     if not variables.get("redis_hardening", True):
         pytest.skip("switched off in this inventory")
-    report = host.check_output("systemd-analyze security --no-pager redis.service")
+    report = host.check_output(f"systemd-analyze security --no-pager {flavor(variables)}.service")
     assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", report)[1]) <= EXPOSURE, report
 
 
@@ -54,11 +54,12 @@ def test_saves_rewrites_and_logs(host, variables, redis_config):
         until(lambda: {persistence(host, variables, f"aof_rewrite_{state}") for state in ("in_progress", "scheduled")} == {"0"})
         assert persistence(host, variables, "aof_last_bgrewrite_status") == "ok"
         # What the role wrote comes back afterwards, for tests of its owner and mode.
-        host.check_output("cp --preserve=all /etc/redis/redis.conf /etc/redis/redis.conf.test")
+        file = f"/etc/{flavor(variables)}/{flavor(variables)}.conf"
+        host.check_output(f"cp --preserve=all {file} {file}.test")
         try:
             assert redis_cli(host, variables, "CONFIG", "REWRITE") == ["OK"]
         finally:
-            host.check_output("mv /etc/redis/redis.conf.test /etc/redis/redis.conf")
+            host.check_output(f"mv {file}.test {file}")
         assert log.size > length
 
 

@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import pytest
-from conftest import redis_cli
+from conftest import flavor, redis_cli
 
 testinfra_hosts = ["ansible://redis"]
 
 # What each system's own packages are.
 VERSIONS = {"ubuntu2204": "6.0", "ubuntu2404": "7.0", "debian11": "6.0", "debian12": "7.0", "debian13": "8.0", "ubuntu2604": "8.0"}
 VERSIONS |= {"rhel9": "6.2", "rocky9": "6.2", "ubi9": "6.2"}
+VALKEY_VERSIONS = {"ubuntu2404": "7.2", "debian13": "8.1", "ubuntu2604": "9.0"}
 
 
-def _service(host) -> str:
-    return "redis-server" if host.file("/etc/debian_version").exists and host.exists("apt-get") else "redis"
+def _on_debian(host) -> bool:
+    return host.file("/etc/debian_version").exists and host.exists("apt-get")
 
 
 def _data_directory(variables) -> str:
-    return variables.get("redis_data_dir") or "/var/lib/redis"
+    return variables.get("redis_data_dir") or f"/var/lib/{flavor(variables)}"
 
 
 def test_version(host, variables):
-    assert f"v={VERSIONS[variables['testbed_image']]}." in host.check_output("redis-server --version")
+    versions = VERSIONS if flavor(variables) == "redis" else VALKEY_VERSIONS
+    assert f"v={versions[variables['testbed_image']]}." in host.check_output(f"{flavor(variables)}-server --version")
 
 
-def test_service_runs_and_starts_at_boot(host):
-    service = host.service(_service(host))
+def test_service_runs_and_starts_at_boot(host, variables):
+    service = host.service(f"{flavor(variables)}-server" if _on_debian(host) else flavor(variables))
     assert service.is_running
     assert service.is_enabled
 
 
 def test_configuration_belongs_to_the_distribution(host, variables):
+    name = flavor(variables)
     with host.sudo():
-        file = host.file("/etc/redis/redis.conf")
-        assert file.user == "redis"
-        assert file.group == ("redis" if _service(host) == "redis-server" else "root")
+        file = host.file(f"/etc/{name}/{name}.conf")
+        assert file.user == name
+        assert file.group == (name if _on_debian(host) else "root")
         assert file.mode == 0o640
         data = host.file(_data_directory(variables))
-        assert (data.user, data.mode) == ("redis", 0o750)
+        assert (data.user, data.mode) == (name, 0o750)
 
 
 def test_listens_where_the_inventory_says_and_nowhere_else(host, variables):
@@ -91,6 +94,6 @@ def test_password_is_for_redis_and_root_alone(host, variables):
     password = variables.get("redis_password")
     if password:
         with host.sudo("nobody"):
-            assert host.run("cat /etc/redis/redis.conf").failed
+            assert host.run(f"cat /etc/{flavor(variables)}/{flavor(variables)}.conf").failed
         with host.sudo():
             assert password not in host.check_output("ps -eo args")

@@ -44,6 +44,8 @@ def flower(name: str, words: list[str], **variables: object) -> Case:
     return Case(name, words, {"celery_flower_password": "secret", **variables}, also="celery_flower")
 
 
+RHEL10 = {"os_family": "RedHat", "distribution": "RedHat", "distribution_version": "10.0", "distribution_major_version": "10"}
+
 CASES = [
     # Redis: types and ranges
     Case("port_is_text", ["redis_port", "int"], {"redis_port": "six"}),
@@ -84,6 +86,42 @@ CASES = [
     Case("data_directory_is_relative", ["redis_data_dir is data", "absolute path"], {"redis_data_dir": "data"}),
     Case("data_directory_at_home", ["redis_data_dir is /home/redis", "sees nothing"], {"redis_data_dir": "/home/redis"}),
     Case("hardening_is_no_boolean", ["redis_hardening", "bool"], {"redis_hardening": "some"}),
+    # Redis: which server, from where
+    Case("unknown_flavor", ["redis_flavor", "redis, valkey"], {"redis_flavor": "keydb"}),
+    Case("flavor_that_rhel9_lacks", ["redis_flavor is valkey", "redis_flavor: redis", "install the package valkey"],
+         one_host={"redis_flavor": "valkey"}),
+    Case("flavor_that_rhel10_lacks", ["redis_flavor is redis", "RedHat 10", "not known to package Redis", "redis_flavor: valkey"],
+         {"redis_flavor": "redis", "ansible_facts": RHEL10}),
+    Case("valkey_under_the_name_of_redis", ["redis_flavor is redis", "is Valkey 8.0.4 under another name", "redis_flavor: valkey"],
+         {"redis_flavor": "redis", "ansible_facts": RHEL10, "__redis_probe": {"rc": 0, "stdout": "Valkey server v=8.0.4 sha=0"}}),
+    Case("module_stream_elsewhere", ["redis_module_stream is 7", "RHEL 9", "Leave it out"], {"redis_module_stream": "7"}),
+    Case("module_stream_of_valkey", ["redis_module_stream is 7", "for redis_flavor: redis"],
+         one_host={"redis_module_stream": "7", "redis_flavor": "valkey"}),
+    Case("module_stream_is_no_number", ["redis_module_stream is latest", "dnf module list redis"], one_host={"redis_module_stream": "latest"}),
+    Case("module_stream_older_than_what_is_installed", ["redis_module_stream is 6", "Redis 7.2.4", "newer"],
+         {"redis_module_stream": "6", "ansible_facts": {**RHEL10, "distribution_major_version": "9"},
+          "__redis_probe": {"rc": 0, "stdout": "Redis server v=7.2.4 sha=0"}}),
+    # Redis: directives of other versions and of the other flavor, and types (each kind of value once)
+    Case("misspelt_by_a_letter", ["apendonly", "did you mean appendonly?"], {"redis_config": {"apendonly": True}}),
+    Case("misspelt_with_an_underscore", ["maxmemory_policy", "did you mean maxmemory-policy?"],
+         {"redis_config": {"maxmemory_policy": "noeviction"}}),
+    Case("nothing_like_it", ["flux-capacitor", "is no directive of Redis", "as it stands in redis.conf"], {"redis_config": {"flux-capacitor": 1}}),
+    Case("directive_that_7_0_dropped", ["gopher-enabled", "which Redis 7.0 dropped", "leave it out"], {"redis_config": {"gopher-enabled": True}}),
+    Case("directive_of_valkey_alone", ["availability-zone", "only Valkey has", "leave it out"], {"redis_config": {"availability-zone": "a"}}),
+    Case("directive_of_redis_7_on_6_2", ["maxmemory-clients", "came with Redis 7.0", "6.2"], {"redis_config": {"maxmemory-clients": "5%"}}),
+    Case("directive_of_redis_alone", ["replica-full-sync-buffer-limit", "only Redis has", "Valkey 8.0"],
+         {"ansible_facts": RHEL10, "redis_config": {"replica-full-sync-buffer-limit": "1gb"}}),
+    Case("yes_or_no_is_neither", ["appendonly", "perhaps", "neither yes nor no"], {"redis_config": {"appendonly": "perhaps"}}),
+    Case("number_is_text", ["timeout", "soon", "no whole number"], {"redis_config": {"timeout": "soon"}}),
+    Case("number_is_a_fraction", ["databases", "1.5", "no whole number"], {"redis_config": {"databases": 1.5}}),
+    Case("number_is_a_boolean", ["maxclients", "a whole number"], {"redis_config": {"maxclients": True}}),
+    Case("size_with_a_unit_that_redis_lacks", ["client-query-buffer-limit", "1tb", "512mb"], {"redis_config": {"client-query-buffer-limit": "1tb"}}),
+    Case("choice_that_is_none", ["appendfsync", "hourly", "everysec, always, no"], {"redis_config": {"appendfsync": "hourly"}}),
+    Case("dictionary_for_a_value", ["save", "dictionary"], {"redis_config": {"save": {"900": 1}}}),
+    Case("list_of_lists_for_a_value", ["save", "each line as one string"], {"redis_config": {"save": [[900, 1]]}}),
+    Case("no_value", ["dbfilename", "no value"], {"redis_config": {"dbfilename": None}}),
+    Case("every_directive_at_once", ["neither yes nor no", "no whole number", "did you mean maxmemory?"],
+         {"redis_config": {"appendonly": "perhaps", "timeout": "soon", "maxmemmory": "1gb"}}),
     # Workers
     Case("unknown_pool", ["pool", "prefork, threads, gevent, eventlet, solo"], worker(pool="fork")),
     Case("worker_without_a_name", ["name", "missing"], {"celery_worker_instances": [{"queues": ["a"]}]}),

@@ -56,6 +56,29 @@ def test_what_redis_would_refuse(config: dict, version: str, words: list[str]) -
     assert all(word in error for word in words), error
 
 
+@pytest.mark.parametrize(
+    ("config", "version", "flavor", "words"),
+    [
+        ({"availability-zone": "a"}, "8.0.2", "redis", ["availability-zone", "only Valkey has", "Redis 8.0.2"]),
+        ({"replica-full-sync-buffer-limit": "1gb"}, "8.1.4", "valkey", ["only Redis has", "Valkey 8.1.4"]),
+        ({"mptcp": True}, "8.1.4", "valkey", ["mptcp", "came with Valkey 9.0", "8.1.4"]),
+        ({"gopher-enabled": True}, "7.0.15", "redis", ["gopher-enabled", "which Redis 7.0 dropped", "7.0.15"]),
+        ({"comandlog-execution-slower-than": 1}, "8.1.4", "valkey", ["did you mean commandlog-execution-slower-than?", "Valkey 8.1.4"]),
+        # Nobody is sent to what this server lacks.
+        ({"availability-zon": "a"}, "8.0.2", "redis", ["no directive of Redis 8.0.2"]),
+    ],
+)
+def test_each_flavor_has_directives_of_its_own(config: dict, version: str, flavor: str, words: list[str]) -> None:
+    (error,) = redis_config_errors(config, TABLE, version, flavor)
+    assert all(word in error for word in words), error
+    assert "did you mean availability-zone" not in error
+
+
+@pytest.mark.parametrize("config", [{"availability-zone": "a"}, {"commandlog-execution-slower-than": 1}, {"maxmemory": "1gb"}])
+def test_what_valkey_takes(config: dict) -> None:
+    assert redis_config_errors(config, TABLE, "8.1.4", "valkey") == []
+
+
 def test_every_error_is_named_at_once() -> None:
     assert len(redis_config_errors({"timeout": "x", "appendonly": "x", "nonsense": 1}, TABLE, "7.0.15")) == 3
 

@@ -46,6 +46,8 @@ class Host:
         self.server.chmod(0o755)
         self.process: subprocess.Popen | None = None
         self.systemd = {"LoadState": "loaded", "UnitFileState": "disabled"}
+        # Process ids of other services.
+        self.others: dict[str, int] = {}
         self.started_at = 0
         self.drop_in = tmp_path / "units/redis-server.service.d/taskqueue-stack.conf"
         self.drop_in.parent.parent.mkdir()
@@ -97,7 +99,8 @@ class Host:
             alive = self.process is not None and self.process.poll() is None
             state = {**self.systemd, "ActiveState": "active" if alive else "inactive", "MainPID": self.process.pid if alive else 0}
             state |= {"InvocationID": state["MainPID"], "ExecMainStartTimestampMonotonic": self.started_at}
-            return 0, "".join(f"{name}={value}\n" for name, value in state.items()), ""
+            units = [state if unit == "redis-server" else {"MainPID": self.others.get(unit, 0)} for unit in argv[3:]]
+            return 0, "\n".join("".join(f"{name}={value}\n" for name, value in unit.items()) for unit in units), ""
         self.calls.append(" ".join(argv[1:]))
         if verb in ("restart", "stop"):
             self.stop()
@@ -440,6 +443,15 @@ class TestService:
             port = taken.getsockname()[1]
             result = host.service(host.content().replace("port 0", f"port {port}"))
         assert f"port {port} on 127.0.0.1 is taken by another process" in result["msg"]
+        assert (host.path.exists(), host.calls) == (False, [])
+
+    def test_a_server_of_the_other_flavor_is_named_with_the_remedy(self, host: Host) -> None:
+        host.others = {"valkey-server": 4711, "valkey": 4711}
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            result = host.service(host.content().replace("port 0", f"port {port}"))
+        assert f"port {port} on 127.0.0.1 is taken, and valkey-server runs on this host" in result["msg"]
+        assert "redis_flavor" in result["msg"] and "systemctl disable --now valkey-server" in result["msg"]
         assert (host.path.exists(), host.calls) == (False, [])
 
     def test_an_address_of_another_machine_is_found_too(self, host: Host) -> None:
