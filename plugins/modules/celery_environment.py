@@ -24,6 +24,12 @@ options:
       - A value is one line. Every character but line breaks and NUL works.
     type: dict
     required: true
+  backup:
+    description:
+      - Keep what the file held before as PATH.previous, for the same readers, when it changes.
+    type: bool
+    default: false
+    version_added: "0.2.0"
 extends_documentation_fragment:
   - ansible.builtin.files
 attributes:
@@ -56,6 +62,12 @@ path:
   type: str
   returned: success
   sample: /etc/celery/celery.env
+backup_file:
+  description: Where what the file held before is kept.
+  type: str
+  returned: when O(backup) is set and the content of a file changed
+  version_added: "0.2.0"
+  sample: /etc/celery/celery.env.previous
 """
 
 import json
@@ -107,6 +119,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "default": "/etc/celery/celery.env"},
             "variables": {"type": "dict", "required": True, "no_log": True},
+            "backup": {"type": "bool", "default": False},
         },
         add_file_common_args=True,
         supports_check_mode=True,
@@ -133,6 +146,7 @@ def main() -> None:
         before = {}
 
     changed = found != content
+    backup = {"backup_file": f"{path}.previous"} if changed and found is not None and module.params["backup"] else {}
     if changed and not module.check_mode:
         os.umask(0o077)
         directory = os.path.dirname(path)
@@ -140,6 +154,8 @@ def main() -> None:
             if not os.path.isdir(directory):
                 os.makedirs(directory)
                 os.chmod(directory, 0o755)
+            if backup:
+                module.preserved_copy(path, backup["backup_file"])
             handle, temporary = tempfile.mkstemp(dir=directory)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(content)
@@ -149,7 +165,7 @@ def main() -> None:
     if os.path.exists(path):
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
     module.exit_json(
-        changed=changed, path=path,
+        changed=changed, path=path, **backup,
         diff={"before_header": path, "after_header": path, "before": shown(before, variables), "after": shown(variables, before)},
     )
 

@@ -471,7 +471,7 @@ class Release:
             raise ReleaseError(f"release: there is no release {release or wanted} on this host to go back to; there are: {there}")
         current = self._store.linked("current")
         self._inputs = marker["inputs"]
-        if not self._module.check_mode:
+        if self._params["switch"] and not self._module.check_mode:
             with self._store.locked(self._commands.deadline):
                 self._store.switch(release)
         return self._result(release, marker, current, False, [])

@@ -154,6 +154,20 @@ restart_required:
   type: list
   elements: str
   returned: success, and on failure as far as known
+before:
+  description:
+    - The units as they were found, the removed ones included. Given as O(units), they bring back what was.
+  type: list
+  elements: dict
+  returned: success, and on failure as far as known
+  version_added: "0.2.0"
+  contains:
+    name:
+      description: Name of the unit.
+      type: str
+    content:
+      description: The text of its file.
+      type: str
 reloaded:
   description: Whether systemd had to read its unit files again.
   type: bool
@@ -312,6 +326,7 @@ class Service:
         self._refusal = ""
         self._watched = Watched(self._params["watch"])
         self._stale = stale_units(self._params["pattern"], self._params["absent"], {unit["name"] for unit in self._params["units"]})
+        self._removed = [{"name": name, "content": read_own_unit(os.path.join(UNIT_DIRECTORY, name))} for name in self._stale]
         names = [unit["name"] for unit in self._params["units"]]
         self._states = systemd.show(names + self._stale)
         self._units = [self._examine(unit["name"], unit["content"]) for unit in self._params["units"]]
@@ -448,8 +463,10 @@ class Service:
 
     def _result(self) -> dict:
         reports = [unit.report() for unit in self._units]
+        found = [{"name": unit.name, "content": unit.found} for unit in self._units if unit.found is not None]
         result = {
             "changed": self._reload or any(report["changed"] for report in reports),
+            "before": found + self._removed,
             "units": reports,
             "removed": self._stale,
             "restart_required": [unit.name for unit in self._units if unit.name in self._outdated and not (unit.restart or unit.stop)],

@@ -85,8 +85,8 @@ reason:
     - Why it failed. V(not_drained) when tasks are left after O(timeout).
     - Of the host, V(python_missing), V(celery_missing), V(env_file_missing), V(env_file_unreadable), V(env_file_malformed) or
       V(bad_url).
-    - Of the connections, V(broker_unreachable), V(broker_auth_failed), V(broker_no_permission), V(broker_protected_mode),
-      V(broker_tls_failed), V(broker_bad_settings) or V(broker_error), and the same with V(backend_) for the result backend.
+    - Of the connection, V(broker_unreachable), V(broker_auth_failed), V(broker_no_permission), V(broker_protected_mode),
+      V(broker_tls_failed), V(broker_bad_settings) or V(broker_error).
   returned: failure
   type: str
   sample: not_drained
@@ -245,7 +245,7 @@ def main() -> None:
     try:
         respawn(params["python"])
         client = Client(load_connection(params["env_file"], params["broker_url"]), CONNECT_TIMEOUT)
-        client.connect()
+        client.connect_broker()
         drain = Drain(client, params["workers"], params["scheduled"])
         drain.find()
         consuming = any(drain.queues.values())

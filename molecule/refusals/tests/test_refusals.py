@@ -136,6 +136,7 @@ CASES = [
     Case("concurrency_zero", ["concurrency", "1 or more"], worker(concurrency=0)),
     Case("option_with_a_key_of_its_own", ["options", "--pool=solo"], worker(options=["--pool=solo"])),
     Case("stop_timeout_negative", ["celery_worker_stop_timeout", "1 or more"], {"celery_worker_stop_timeout": -1}),
+    Case("drain_timeout_zero", ["celery_worker_drain_timeout", "1 or more"], {"celery_worker_drain_timeout": 0}),
     Case("relative_writable_path", ["celery_worker_writable_paths", "absolute"], {"celery_worker_writable_paths": ["uploads"]}),
     # Application
     Case("source_is_missing", ["celery_app_source", "does not exist"],
@@ -151,6 +152,7 @@ CASES = [
     Case("unknown_installer", ["celery_app_installer", "auto, uv, pip"], {"celery_app_installer": "conda"}),
     Case("redis_of_a_stranger", ["celery_app_redis_host", "no host of the inventory"], {"celery_app_redis_host": "elsewhere"}),
     Case("redis_that_listens_on_its_own_loopback", ["redis_bind", "loopback alone"], {"celery_app_redis_host": "ubuntu2404"}),
+    Case("release_that_is_no_release", ["celery_app_release", "previous"], {"celery_app_release": "v1.4"}),
     Case("index_that_is_no_url", ["celery_app_index_url", "https://"], {"celery_app_index_url": "pypi.example.com/simple"}),
     Case("index_with_a_space", ["celery_app_extra_index_urls", "without spaces"],
          {"celery_app_extra_index_urls": ["https://a.example.com/simple https://b.example.com/simple"]}),

@@ -62,6 +62,14 @@ def test_a_wrong_mode_is_mended(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_what_the_file_held_is_kept_for_the_same_readers(path: Path) -> None:
+    assert "backup_file" not in run(path, variables={"NAME": "one"}, mode="0640", backup=True)
+    first = path.read_text(encoding="utf-8")
+    previous = Path(run(path, variables={"NAME": "two"}, mode="0640", backup=True)["backup_file"])
+    assert "backup_file" not in run(path, variables={"NAME": "two"}, mode="0640", backup=True)
+    assert (previous.name, previous.read_text(encoding="utf-8"), previous.stat().st_mode & 0o777) == ("celery.env.previous", first, 0o640)
+
+
 def test_check_mode_tells_and_writes_nothing(path: Path) -> None:
     assert run(path, check=True, variables={"A": "1"}, mode="0640")["changed"]
     assert not path.parent.exists()

@@ -215,6 +215,16 @@ def test_units_that_are_not_wanted_go_and_others_stay(host: Host) -> None:
     assert host.run(A)["changed"] is False
 
 
+def test_what_was_found_brings_back_what_was(host: Host) -> None:
+    host.run()
+    changed = host.run(A, text=content("two"))
+    assert [unit["name"] for unit in changed["before"]] == [A, B]
+    host.run(units=changed["before"])
+    assert sorted(path.name for path in host.directory.iterdir()) == [A, B]
+    assert (host.directory / A).read_text() == content()
+    assert host.run()["changed"] is False
+
+
 def test_interrupted_removal_is_finished(host: Host) -> None:
     host.run()
     host.systemd.interrupt_before = "disable"

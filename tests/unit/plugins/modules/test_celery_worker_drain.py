@@ -27,7 +27,7 @@ class FakeWorkers:
         self.deaf = deaf
         self.orders: list = []
 
-    def connect(self) -> None:
+    def connect_broker(self) -> None:
         pass
 
     def ask_queues(self, workers):
@@ -156,7 +156,7 @@ def test_an_unreachable_broker_is_no_traceback(run) -> None:
     def refuse() -> None:
         raise ClientError("broker_unreachable", "Expected the broker to answer.")
 
-    client.connect = refuse
+    client.connect_broker = refuse
     result = run(client)
     assert (result["failed"], result["reason"], result["left"]) == (True, "broker_unreachable", [])
 
