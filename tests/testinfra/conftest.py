@@ -32,11 +32,13 @@ def flavor(variables: dict) -> str:
     return variables.get("redis_flavor", "redis")
 
 
-def redis_cli(host, variables, *command: str, authenticate: bool = True) -> list[str]:
-    """The lines that Redis answers to one command. The password goes by the environment, as it should for everybody."""
+def redis_cli(host, variables, *command: str, authenticate: bool = True, stdin: str = "") -> list[str]:
+    """The lines that Redis answers to one command, or to those of ``stdin``. The password goes by the environment, as it should for everybody."""
     environment = {"REDISCLI_AUTH": variables.get("redis_password", "")} if authenticate else {}
     words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if value]
     words += [f"{flavor(variables)}-cli", "-p", str(variables.get("redis_port", 6379)), *map(shlex.quote, command)]
+    if stdin:
+        words = ["echo", shlex.quote(stdin), "|", *words]
     return host.check_output(" ".join(words)).splitlines()
 
 
