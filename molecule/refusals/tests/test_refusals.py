@@ -85,6 +85,7 @@ CASES = [
     Case("data_directory_is_a_file", ["redis_data_dir", "/etc/hostname", "no directory"], {"redis_data_dir": "/etc/hostname"}),
     Case("data_directory_is_relative", ["redis_data_dir is data", "absolute path"], {"redis_data_dir": "data"}),
     Case("data_directory_at_home", ["redis_data_dir is /home/redis", "sees nothing"], {"redis_data_dir": "/home/redis"}),
+    Case("unknown_firewall", ["redis_firewall", "auto, firewalld, ufw, none"], {"redis_firewall": "iptables"}),
     Case("hardening_is_no_boolean", ["redis_hardening", "bool"], {"redis_hardening": "some"}),
     # Redis: which server, from where
     Case("unknown_flavor", ["redis_flavor", "redis, valkey"], {"redis_flavor": "keydb"}),
