@@ -97,7 +97,8 @@ def networks(sources: list[str]) -> list[str]:
                 answers = socket.getaddrinfo(source, None, type=socket.SOCK_STREAM)
             except OSError as error:
                 raise Problem(
-                    f"sources names {source}, which has no address on this host ({error}). Write an address, or a name that resolves here."
+                    f"sources names {source}, which has no address on this host ({error}). Write one "
+                    "that resolves here, or an address: as ansible_host of that host, or in redis_firewall_sources (role redis)."
                 ) from error
             # An address of the link alone bears the name of an interface.
             places = {ipaddress.ip_network(address[4][0]) for address in answers if "%" not in address[4][0]}
