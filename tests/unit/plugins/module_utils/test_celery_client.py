@@ -311,6 +311,91 @@ def test_take_back(monkeypatch, may_look: bool, may_remove: bool, found: set, le
     assert client.take_back("empty", {"mine"}) == (set(), 0)
 
 
+class FakeQueues:
+    """A Redis with the keys that kombu keeps, which notes the commands of a pipeline until it is executed."""
+
+    def __init__(self, keys: dict, may_scan: bool = True) -> None:
+        self.keys, self.may_scan, self.commands = keys, may_scan, []
+
+    def __call__(self, connection_pool: object) -> FakeQueues:
+        return self
+
+    def pipeline(self, transaction: bool) -> FakeQueues:
+        self.commands = []
+        return self
+
+    def execute(self) -> list:
+        return self.commands
+
+    def llen(self, key: str) -> None:
+        self.commands.append(len(self.keys.get(key, [])))
+
+    def smembers(self, key: str) -> None:
+        self.commands.append(set(self.keys.get(key, [])))
+
+    def hget(self, key: str, tag: bytes) -> None:
+        self.commands.append(self.keys[key].get(tag))
+
+    def zcard(self, key: str) -> int:
+        return len(self.keys[key])
+
+    def zrange(self, key: str, start: int, end: int) -> list:
+        return self.keys[key]
+
+    def scan(self, cursor: int, match: str, count: int) -> tuple:
+        if not self.may_scan:
+            raise exceptions.NoPermissionError("this user has no permissions to run the 'scan' command")
+        # Two steps.
+        found = [key.encode() for key in self.keys if key.startswith(match[:-1])]
+        return (1, found[:1]) if not cursor else (0, found[1:])
+
+
+SEP = "\x06\x16"
+BINDINGS = {
+    "pre._kombu.binding.celery": [f"celery{SEP}{SEP}celery".encode()],
+    "pre._kombu.binding.orders": [f"new{SEP}{SEP}incoming".encode()],
+    "pre._kombu.binding.celery.pidbox": [f"{SEP}{SEP}a@h.celery.pidbox".encode()],
+    "pre._kombu.binding.reply.celery.pidbox": [f"x{SEP}{SEP}x.reply.celery.pidbox".encode()],
+    "pre._kombu.binding.celeryev": [f"worker.#{SEP}{SEP}celeryev.1".encode()],
+}
+
+
+@pytest.fixture
+def queues(monkeypatch: pytest.MonkeyPatch):
+    def make(keys: dict, may_scan: bool = True) -> Client:
+        monkeypatch.setattr("redis.Redis", FakeQueues(keys, may_scan))
+        client = Client(Connection(URL, URL, {}), 1)
+        client.channel = FakeChannel()
+        client.channel.sep, client.channel.priority_steps = SEP, [0, 3, 6, 9]
+        client.channel.keyprefix_queue = "_kombu.binding.%s"
+        client.channel.unacked_key, client.channel.unacked_index_key = "unacked", "unacked_index"
+        return client
+    return make
+
+
+def test_waiting_messages_are_counted_in_the_list_of_each_priority(queues) -> None:
+    client = queues({"pre.celery": [b"1", b"2"], f"pre.celery{SEP}9": [b"3"]})
+    assert client.read_waiting(["celery", "empty"]) == {"celery": {0: 2, 3: 0, 6: 0, 9: 1}, "empty": dict.fromkeys([0, 3, 6, 9], 0)}
+
+
+@pytest.mark.parametrize("may_scan, found", [
+    (True, {"celery": [("celery", "celery")], "orders": [("new", "incoming")]}),
+    (False, {"celery": [("celery", "celery")]}),
+])
+def test_bindings_without_those_of_remote_control(queues, may_scan: bool, found: dict) -> None:
+    assert queues(BINDINGS, may_scan).read_bindings({"celery"}) == found
+
+
+def test_unacknowledged_messages_belong_to_the_queue_they_were_sent_to(queues) -> None:
+    sent = {b"1": ("celery", "celery"), b"2": ("orders", "new"), b"3": ("", "a@h.dq2"), b"4": ("celery", "celery")}
+    keys = {
+        "pre.unacked_index": [*sent, b"gone"],
+        "pre.unacked": {tag: json.dumps([{"body": ""}, *route]).encode() for tag, route in sent.items()},
+    }
+    bindings = {"celery": [("celery", "celery")], "orders": [("new", "incoming")]}
+    assert queues(keys).read_unacked(bindings) == (5, {"celery": 2, "incoming": 1, "a@h.dq2": 1})
+
+
 # The interpreter
 
 def test_respawn_names_what_is_wrong_with_the_interpreter(tmp_path: Path) -> None:

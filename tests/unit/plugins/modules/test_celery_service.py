@@ -245,6 +245,15 @@ def test_no_pattern_removes_nothing(host: Host) -> None:
     assert host.run(A, pattern=None)["removed"] == []
 
 
+def test_named_units_go_when_they_are_ours(host: Host) -> None:
+    host.run(A, "celery-beat.service", pattern=None)
+    (host.directory / "celery-flower.service").write_text("[Service]\nExecStart=/usr/bin/flower\n", encoding="utf-8")
+    absent = ["celery-beat.service", "celery-flower.service", "celery-none.service"]
+    assert host.run(A, pattern=None, absent=absent)["removed"] == ["celery-beat.service"]
+    assert (host.directory / "celery-flower.service").exists()
+    assert not host.run(A, pattern=None, absent=absent)["changed"]
+
+
 def test_stopped_and_disabled(host: Host) -> None:
     host.run()
     result = host.run(state="stopped", enabled=False)
@@ -363,6 +372,7 @@ def test_what_others_put_there_is_left_alone(host: Host, found: str, remedy: str
         ({"units": [{"name": "celery-beat.service", "content": content()}]}, "does not match pattern"),
         ({"units": [{"name": A, "content": "[Service]\n"}]}, "Managed by taskqueue.stack"),
         ({"units": [{"name": A, "content": "# Managed by taskqueue.stack\n[Service]\n"}]}, "[Install]"),
+        ({"absent": [A]}, "is also in units"),
         ({"pattern": "*"}, "pattern"),
         ({"watch": ["/tmp"]}, "watch: /tmp"),
     ],
