@@ -38,3 +38,6 @@ def test_everything_runs_again_after_a_restart_of_the_machine(host, variables):
         for worker in workers(variables):
             task = send(host, "taskqueue_example.add", 1, 1, worker=worker)
             assert result(host, task, timeout=60) == 2
+    for unit in ("celery-beat", "celery-flower"):
+        if name in variables["groups"].get(unit.replace("-", "_"), []):
+            assert host.service(unit).is_running

@@ -1,0 +1,60 @@
+"""Another host takes the scheduler over: never beside the old one, and the old one is stopped. Its name sorts it last: it is slow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+testinfra_hosts = ["ansible://celery_beat"]
+
+REPOSITORY = Path(__file__).parents[2]
+INVENTORY = REPOSITORY / ".cache/testbed" / os.environ["MOLECULE_SCENARIO_NAME"] / "inventory"
+
+
+def _run(inventory: Path, *options: str) -> subprocess.CompletedProcess:
+    command = ["ansible-playbook", f"--inventory={inventory}", *options, "taskqueue.stack.celery"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+
+
+@pytest.fixture
+def elsewhere(variables, tmp_path) -> tuple[str, Path]:
+    """Another host with workers, and an inventory in which beat is there."""
+    old = variables["inventory_hostname"]
+    other = next((name for name in variables["groups"]["celery_worker"] if name != old), "")
+    if not other:
+        pytest.skip("this inventory has no other host with workers")
+    listing = json.loads(subprocess.check_output(["ansible-inventory", f"--inventory={INVENTORY}", "--list"]))
+    hosts = listing.pop("_meta")["hostvars"]
+    hosts[other]["celery_beat_schedule"] = variables["celery_beat_schedule"]
+    groups = {name: {"hosts": dict.fromkeys(group["hosts"])} for name, group in listing.items() if group.get("hosts")}
+    groups["celery_beat"] = {"hosts": {other: None}}
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "children": groups}}), encoding="utf-8")
+    return other, inventory
+
+
+def test_another_host_takes_over(host, variables, elsewhere):
+    other, inventory = elsewhere
+    there = host.get_host(f"ansible://{other}", ansible_inventory=INVENTORY)
+    try:
+        # Without the old host nobody stops it.
+        run = _run(inventory, f"--limit=localhost,{other}")
+        assert run.returncode != 0
+        assert f"celerybeat@{variables['inventory_hostname']} answers on the broker of {other}" in " ".join(run.stdout.split())
+        assert not there.service("celery-beat").is_running
+
+        run = _run(inventory)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert not host.service("celery-beat").is_running
+        assert not host.file("/etc/systemd/system/celery-beat.service").exists
+        assert there.service("celery-beat").is_running
+    finally:
+        run = _run(INVENTORY)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert host.service("celery-beat").is_running
+    assert not there.service("celery-beat").is_running
