@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -12,7 +13,7 @@ testinfra_hosts = ["ansible://celery_worker"]
 
 def _ask(host, variables, **options: object) -> dict:
     arguments = {"workers": workers(variables), "timeout": 5, **options}
-    return host.ansible("taskqueue.stack.celery_worker_info", arguments, check=False, become=True)
+    return host.ansible("taskqueue.stack.celery_worker_info", json.dumps(arguments), check=False, become=True)
 
 
 def test_tells_of_each_worker(host, variables):

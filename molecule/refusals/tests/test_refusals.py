@@ -162,7 +162,7 @@ CASES = [
     Case("no_index_and_an_index", ["celery_app_no_index", "one of the two"],
          {"celery_app_no_index": True, "celery_app_find_links": ["/srv/wheels"], "celery_app_index_url": "https://pypi.example.com/simple"}),
     # Beat
-    Case("two_beats", ["celery_beat has 2 hosts, ubuntu2404, rhel9", "every task twice"],
+    Case("two_beats", ["celery_beat has 2 hosts", "every task twice"],
          groups=dict.fromkeys(("redis", "celery_worker", "celery_beat"), ["ubuntu2404", "rhel9"])),
     beat("schedule_in_words", ["celery_beat_schedule, nightly: schedule is \"hourly\"", "seconds", "crontab"], schedule="hourly"),
     beat("schedule_of_no_seconds", ["celery_beat_schedule, nightly: schedule is 0", "more than 0"], schedule=0),
