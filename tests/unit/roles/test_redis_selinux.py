@@ -45,4 +45,4 @@ def test_a_rule_lets_a_hardened_service_into_its_domain() -> None:
     (rule,) = (task["ansible.builtin.copy"]["content"] for task in tasks if "ansible.builtin.copy" in task)
     assert rule.strip() == "(allow init_t redis_t (process2 (nnp_transition nosuid_transition)))"
     drop_in = (ROLE / "templates/drop-in.conf.j2").read_text(encoding="utf-8")
-    assert "NoNewPrivileges=yes" in drop_in.partition("{% if redis_hardening %}")[2]
+    assert "NoNewPrivileges=yes" in drop_in.partition("{% if redis_hardening | bool %}")[2]
