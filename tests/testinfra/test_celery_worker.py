@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from conftest import VENV, redis_cli, result, send, with_celery, workers
+from conftest import VENV, exposure, redis_cli, result, send, with_celery, workers
 
 testinfra_hosts = ["ansible://celery_worker"]
 
@@ -59,9 +59,13 @@ def test_no_password_in_units_or_command_lines(host):
 
 
 def test_a_task_comes_back_from_each_worker(host, variables):
-    for worker in workers(variables):
-        task = send(host, "taskqueue_example.add", 2, 3, worker=worker)
-        assert result(host, task) == 5
+    sums = with_celery(
+        host,
+        "from celery.utils.nodenames import worker_direct\n"
+        "def add(name): return app.send_task('taskqueue_example.add', [2, 3], queue=worker_direct(name))\n"
+        f"answer = [task.get(timeout=60) for task in [add(name) for name in {workers(variables)!r}]]",
+    )
+    assert sums == [5] * len(workers(variables))
 
 
 def test_a_task_comes_back_by_its_ordinary_queue(host):
@@ -83,22 +87,39 @@ def test_the_result_is_in_redis(host, variables):
         assert redis_cli(host, variables, "EXISTS", f"celery-task-meta-{task}") == ["1"]
 
 
-def test_a_warm_stop_lets_the_running_task_finish(host, variables):
-    for worker, unit in zip(workers(variables), _units(variables)):
-        task = send(host, "taskqueue_example.sleep", 4, worker=worker)
-        active = (
-            "import time\n"
-            "for _ in range(50):\n"
-            f"    answer = any(t['id'] == {task!r} for t in (app.control.inspect([{worker!r}]).active() or {{}}).get({worker!r}, []))\n"
-            "    if answer: break\n"
-            "    time.sleep(0.1)\n"
-        )
-        assert with_celery(host, active), "the task did not start"
-        with host.sudo():
-            host.check_output(f"systemctl stop {unit}")
-            assert not host.service(unit).is_running
-            properties = host.service(unit).systemd_properties
-            host.check_output(f"systemctl start {unit}")
-        assert properties["Result"] == "success"
-        # Without the warm stop the result would never come, or be WorkerLostError.
-        assert result(host, task, timeout=2) == 4
+def test_a_warm_stop_lets_running_tasks_finish_and_a_start_ends_when_they_consume(host, variables):
+    """All workers side by side, which takes the time of one."""
+    units = " ".join(_units(variables))
+    tasks = with_celery(
+        host,
+        "from celery.utils.nodenames import worker_direct\n"
+        f"answer = [app.send_task('taskqueue_example.sleep', [4], queue=worker_direct(name)).id for name in {workers(variables)!r}]",
+    )
+    with host.sudo():
+        for task in tasks:
+            # By the journal, as a worker of the pool solo answers no questions while a task runs.
+            host.check_output(
+                f"timeout 30 sh -c \"until journalctl --quiet --unit='celery-worker@*' --grep='{task}.*received'; do sleep 0.1; done\""
+            )
+        host.check_output(f"systemctl stop {units}")
+        stopped = [host.service(unit).systemd_properties for unit in _units(variables)]
+        status = host.check_output(f"systemctl start {units} && systemctl show --property=StatusText {units}")
+    assert {(unit["ActiveState"], unit["Result"]) for unit in stopped} == {("inactive", "success")}
+    assert set(status.split("\n")) - {""} == {"StatusText=Consuming"}
+    # Without the warm stop the results would never come, or be WorkerLostError.
+    assert with_celery(host, f"answer = [app.AsyncResult(task).get(timeout=2) for task in {tasks!r}]") == [4] * len(tasks)
+
+
+def test_systemd_locks_them_in(host, variables):
+    for unit in _units(variables):
+        assert exposure(host, unit) <= 2.0
+
+
+def test_the_journal_follows_a_task_by_its_id(host, variables):
+    worker, unit = workers(variables)[0], _units(variables)[0]
+    task = send(host, "taskqueue_example.add", 1, 2, worker=worker)
+    assert result(host, task) == 3
+    with host.sudo():
+        journal = host.check_output(f"journalctl --quiet --output=cat --unit={unit} --grep={task}")
+    assert f"Task taskqueue_example.add[{task}] received" in journal
+    assert f"Task taskqueue_example.add[{task}] succeeded" in journal

@@ -20,10 +20,11 @@ from celery import Celery, bootsteps
 from celery.concurrency.solo import TaskPool as Solo
 from celery.utils.log import get_logger
 from celery.worker import state
+from kombu.utils import functional
 
 # After the broker was away, Celery waits up to 30 seconds before it tries again (kombu's interval_max).
 PATIENCE = 60.0
-# Seconds for the question whether the broker is there.
+# Seconds for each step of the question whether the broker is there.
 PROBE = 3.0
 
 CONSUMING = "Consuming"
@@ -34,10 +35,12 @@ logger = get_logger(__name__)
 
 
 def install(app: Celery) -> None:
-    """Let every worker of this application speak to systemd, where systemd listens (Type=notify)."""
-    if "NOTIFY_SOCKET" in os.environ:
-        app.steps["consumer"].add(Consuming)
-        app.steps["worker"].add(Stopping)
+    """Let every worker of this application speak to systemd."""
+    # While gevent patches the standard library it looks at every object for locks, Celery's lazy ones among them. That imports
+    # kombu before time is patched, so that each second in which kombu waits for the broker would stop all green threads.
+    functional.sleep = time.sleep
+    app.steps["consumer"].add(Consuming)
+    app.steps["worker"].add(Stopping)
 
 
 def notify(message: str) -> None:
@@ -138,7 +141,7 @@ class Consuming(bootsteps.StartStopStep):
         limits = {"socket_timeout": PROBE, "socket_connect_timeout": PROBE}
         try:
             with self._consumer.app.connection_for_read(transport_options=limits) as connection:
-                connection.connect()
+                connection.transport.establish_connection()
         except Exception as error:  # of any kind: it is no use either way
             logger.debug("The broker does not answer: %r", error)
             return False
