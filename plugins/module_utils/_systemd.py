@@ -29,6 +29,7 @@ _PROPERTIES = (
 
 # systemd skips what it cannot read. A directive that only newer versions know may be skipped, a wrong value must not.
 _BAD_VALUE = re.compile(r"Failed to parse|Invalid|Cannot parse|Bad value", re.IGNORECASE)
+_UNKNOWN = re.compile(r"Unknown (key|lvalue)")
 
 
 class SystemdError(Exception):
@@ -111,10 +112,11 @@ class Systemd:
         )
         return output.rstrip()
 
-    def verify(self, files: list[str]) -> str:
-        """What systemd would object to in unit files, an empty text if nothing."""
+    def verify(self, files: list[str]) -> tuple[str, list[str]]:
+        """What systemd would object to in unit files, an empty text if nothing; and the lines it would pass over, not knowing them."""
         code, _output, errors = self._run(["systemd-analyze", "verify", "--man=no", *files])
         names = [path.rpartition("/")[2] for path in files]
         # Complaints about other units are not ours.
         said = [line for line in errors.splitlines() if any(name in line for name in names)]
-        return "\n".join(line for line in said if _BAD_VALUE.search(line) or (code and "ignoring" not in line))
+        objections = [line for line in said if _BAD_VALUE.search(line) or (code and "ignoring" not in line)]
+        return "\n".join(objections), [line for line in said if _UNKNOWN.search(line)]

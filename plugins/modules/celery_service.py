@@ -381,7 +381,11 @@ class Service:
             for path, unit in zip(files, candidates):
                 with open(path, "w", encoding="utf-8") as handle:
                     handle.write(unit.content)
-            objections = self._systemd.verify(files).replace(directory + "/", "")
+            objections, unknown = self._systemd.verify(files)
+            objections = objections.replace(directory + "/", "")
+            # Known to later versions, or misspelt.
+            for line in unknown:
+                self._module.warn(line.replace(directory + "/", ""))
         if objections:
             raise ServiceError(f"units: systemd refuses\n{objections}")
 

@@ -82,4 +82,9 @@ def test_refusals_carry_the_words_of_systemd() -> None:
     ],
 )
 def test_verification_objects_to_what_would_not_work(code: int, said: str, objections: str) -> None:
-    assert Systemd(FakeRun(code, errors=said)).verify(["/t/a.service"]) == objections
+    assert Systemd(FakeRun(code, errors=said)).verify(["/t/a.service"])[0] == objections
+
+
+def test_verification_names_what_systemd_passes_over() -> None:
+    lines = ["/t/a.service:5: Unknown key name 'MemoryMx' in section 'Service', ignoring.", "/t/a.service:6: Unknown lvalue 'New' in section"]
+    assert Systemd(FakeRun(0, errors="\n".join([*lines, "b.service:1: Unknown key name"]))).verify(["/t/a.service"]) == ("", lines)
