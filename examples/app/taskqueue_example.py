@@ -34,3 +34,11 @@ def sleep(seconds: float) -> float:
 @app.task
 def fail(message: str = "as asked") -> None:
     raise RuntimeError(message)
+
+
+@app.task(bind=True, default_retry_delay=0.2)
+def succeed_after(self, failures: int) -> int:
+    """Fails that often, and is tried again each time."""
+    if self.request.retries < failures:
+        raise self.retry(max_retries=failures)
+    return self.request.retries

@@ -9,9 +9,13 @@ connection outlasts the changes of password, port and address that are made thro
 
 from __future__ import annotations
 
+import itertools
+import re
 import socket
 import ssl
 from dataclasses import dataclass, field
+
+_ONE_COMMAND = re.compile(r"[+-][^@()]+$")
 
 
 class RedisError(Exception):
@@ -99,7 +103,7 @@ class RedisClient:
         """The rules of each ACL user, as ACL LIST puts them: normalised, passwords as hashes."""
         lines = (line.split(" ", 2) for line in self.call("ACL", "LIST"))
         # The default, which the same user shows or not depending on whether it was read from a file (ACLDescribeUser() in acl.c).
-        return {name: " ".join(rule for rule in rules.split(" ") if rule != "sanitize-payload") for _word, name, rules in lines}
+        return {name: _in_order([rule for rule in rules.split(" ") if rule != "sanitize-payload"]) for _word, name, rules in lines}
 
     def _line(self) -> bytes:
         line = self._replies.readline()
@@ -121,6 +125,15 @@ class RedisClient:
         if kind == b"*":
             return [self._reply() for _index in range(int(rest))]
         raise ConnectionError("what answers there does not speak the Redis protocol")
+
+
+def _in_order(rules: list[str]) -> str:
+    """Rules for single commands by name, which puts a command before its own subcommands.
+
+    Up to 6.2 they come in the order of a hash table, and so another in each process (ACLDescribeUserCommandRules() in acl.c).
+    """
+    groups = itertools.groupby(rules, lambda rule: _ONE_COMMAND.match(rule) is not None)
+    return " ".join(rule for single, group in groups for rule in (sorted(group, key=lambda rule: rule[1:]) if single else group))
 
 
 def _text(raw: bytes) -> str:

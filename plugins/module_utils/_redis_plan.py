@@ -60,6 +60,8 @@ class Texts:
     candidate: str
     installed: str | None = None
     last_good: str | None = None
+    # What the ACL file that the candidate names is to hold; None when somebody else looks after it.
+    users: str | None = None
 
     def target(self) -> str:
         """What the file is to become: the candidate, with what the server or its operator added and it does not speak of."""
@@ -100,9 +102,10 @@ class Texts:
 
     def user_changes(self, wanted: Meaning, users: dict[str, str]) -> UserChanges:
         """Old and new rules of the users that differ. Whoever names one user besides the default one names them all."""
-        if wanted.values["aclfile"] or any(item.name == "aclfile" for item in parse(self.installed or "")):
+        if wanted.values["aclfile"] and self.users is None:
             return {}
-        names = {"default", *(wanted.users.keys() | users.keys() if "user" in self.ours() else ())}
+        named = self.users is not None or "user" in self.ours()
+        names = {"default", *(wanted.users.keys() | users.keys() if named else ())}
         pairs = {name: (users.get(name), wanted.users.get(name)) for name in names}
         return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
@@ -152,8 +155,13 @@ def make_plan(
     """Compares the running server with the candidate. `users` is None where they cannot be compared, and `refusal` says
     why a parameter cannot be set at run time."""
     plan, changes = Plan(), {}
+    # Users come from the ACL file or from redis.conf, and only a start changes which: then all that lets anybody in waits for it.
+    users_move = wanted.values["aclfile"] != running.get("aclfile", "")
     for name in sorted(texts.ours()):
         new, old = wanted.values.get(name), running.get(name)
+        if name == "requirepass" and (users_move or wanted.values["aclfile"]):
+            # Beside an ACL file it means nothing, and setting it to nothing would open the default user.
+            continue
         # The role belongs to whoever runs a failover. Without `dir`, data lies wherever the server was started.
         if new in (None, old) or name == "replicaof" or (name == "dir" and not new):
             continue
@@ -172,7 +180,7 @@ def make_plan(
         reason = "where the server listens changes all at once, so that it is never out of reach"
         plan.restart.update(dict.fromkeys(sorted(LISTENING & changes.keys() - plan.restart.keys()), reason))
     changes = {name: change for name, change in changes.items() if name not in plan.restart}
-    user_changes = texts.user_changes(wanted, users) if users is not None else {}
+    user_changes = texts.user_changes(wanted, users) if users is not None and not users_move else {}
     if "requirepass" in changes:
         # It sets the default user's password, so that one is looked at again afterwards.
         user_changes.pop("default", None)

@@ -32,9 +32,15 @@ def endpoints(directives: list[Directive]) -> list[Endpoint]:
 
 
 def logins(directives: list[Directive]) -> list[tuple[str, ...]]:
-    """The words of AUTH that this configuration suggests for the default user."""
+    """The words of AUTH that this configuration suggests: the default user's, and those with which servers log in to each other.
+
+    An ACL file holds only hashes. Then the latter are the ones that somebody with access to the file can know.
+    """
     password = last(directives, "requirepass")
     found = [password] if password and password != ("",) else []
+    among_servers = last(directives, "masterauth")
+    if among_servers and among_servers != ("",):
+        found.append((*(last(directives, "masteruser") or ()), *among_servers))
     for item in directives:
         if item.name == "user" and item.args[:1] == ("default",):
             found += [("default", word[1:]) for word in item.args if word.startswith(">")]

@@ -55,6 +55,8 @@ _NAMES_A_FILE = re.compile(r"^(tls-.*-(file|dir)|aclfile|include)$")
 _FATAL = re.compile(r"\*\*\* FATAL CONFIG FILE ERROR.*\n(?:Reading the configuration file, at line (\d+)\n>>> '(.*)'\n)?(.*)")
 _LOG_LINE = re.compile(r"^\d+:[A-Z] .*? # (?!WARNING|Server initialized)(.*?)\.?$", re.MULTILINE)
 _UNRESOLVED = re.compile(r"# >>> '([^ ']+).*")
+# Redis's list of what is wrong with an ACL file ends with these words, which are about a running server.
+_ACL_CONSEQUENCE = re.compile(r" *WARNING: ACL errors detected, no change to the previously active ACL rules was performed")
 
 
 class Refused(Exception):
@@ -114,9 +116,12 @@ def unasked(directives: list[Directive], values: dict[str, str]) -> list[tuple[s
 class ThrowAway:
     """A Redis that runs on a candidate within a `with` block, reachable by nobody else, without data or side effects."""
 
-    def __init__(self, server: str, user: str, text: str, lenient: bool = False) -> None:
-        """With `lenient`, files that the candidate names may be missing: in check mode nobody has put them there yet."""
-        self._server, self._user, self._text, self._lenient = server, user, text, lenient
+    def __init__(self, server: str, user: str, text: str, lenient: bool = False, users: str | None = None) -> None:
+        """With `lenient`, files that the candidate names may be missing: in check mode nobody has put them there yet.
+
+        `users` is what the ACL file is to hold; without it, the one that is there is read.
+        """
+        self._server, self._user, self._text, self._lenient, self._users = server, user, text, lenient, users
         self.directives = parse(text)
         self._skip: set[str] = set()
         self._place = ""
@@ -226,7 +231,7 @@ class ThrowAway:
         names = set(_UNRESOLVED.findall(output))
         if names and not self._skip and last(self.directives, "loadmodule"):
             raise _Unresolved(names)
-        words = server_words(output.replace(f"{self._place}/users.acl", stated(self.directives, "aclfile", "")))
+        words = _ACL_CONSEQUENCE.sub("", server_words(self._with_names(output)))
         raise Refused(Masker(secrets(self._text))(words) or f"it did not answer within {_START_LIMIT:.0f} seconds")
 
     def _script(self, password: str) -> str:
@@ -258,18 +263,31 @@ class ThrowAway:
         """A user for ourselves, whatever the candidate makes of the default one."""
         rules = f"user {_PROBE_USER} on >{password} ~* +@all"
         aclfile = stated(self.directives, "aclfile", "")
-        if not aclfile or (self._lenient and not os.path.exists(aclfile)):
+        if not aclfile or (self._users is None and self._lenient and not os.path.exists(aclfile)):
             return [rules]
-        try:
-            users = read(aclfile)
-        except OSError as error:
-            raise Refused(f"aclfile {aclfile}: {error.strerror}") from error
-        if users is None:
+        if self._users is None:
+            try:
+                self._users = read(aclfile)
+            except OSError as error:
+                raise Refused(f"aclfile {aclfile}: {error.strerror}") from error
+        if self._users is None:
             raise Refused(f"aclfile {aclfile}: there is no such file; create it before redis.conf names it")
         copy = f"{self._place}/users.acl"
         with open(copy, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(f"{users}\n{rules}\n")
+            stream.write(f"{self._users}\n{rules}\n")
         return [f'aclfile "{copy}"']
+
+    def _with_names(self, output: str) -> str:
+        """What the server said of lines of its copy of the ACL file, as being about the file and about users."""
+        lines = (self._users or "").split("\n")
+
+        def name(match: re.Match) -> str:
+            words = lines[int(match[1]) - 1].split() if 0 < int(match[1]) <= len(lines) else []
+            return f"{aclfile}, user {words[1]}:" if len(words) > 1 else f"{aclfile}, line {match[1]}:"
+
+        aclfile = stated(self.directives, "aclfile", "")
+        copy = re.escape(f"{self._place}/users.acl")
+        return re.sub(copy, aclfile, re.sub(rf"{copy}:(\d+):", name, output))
 
 
 class _Unresolved(Exception):

@@ -38,6 +38,16 @@ options:
         says them. If there is one C(user) line, users that have none are removed.
     type: str
     required: true
+  users:
+    description:
+      - What the file that C(aclfile) in O(content) names is to hold, a C(user) line for each user, the default one included.
+      - It is proven together with O(content) and compared by meaning, too, so that C(ACL SAVE) makes no difference. Users that it
+        does not name are removed.
+      - A running server that has the file already is told by C(ACL SETUSER) and C(ACL DELUSER), one user at a time, which
+        amounts to the same as C(ACL LOAD) without cutting off the connections of all users, as that does before Redis 7.4.
+      - Passwords may be given as hashes (C(#) and the SHA-256 in hexadecimal), so that nobody reads them in the file.
+      - Without it, the ACL file is somebody else's, and is read when Redis starts.
+    type: str
   server:
     description: The server's program, for example V(redis-server) or V(valkey-server).
     type: str
@@ -98,7 +108,8 @@ options:
   login_password:
     description:
       - The password to log in to the running server with.
-      - Without it, the module takes the passwords that the installed file and O(content) have for the default user.
+      - Without it, and where it is not valid yet, the module takes the passwords that the installed file and O(content) have for
+        the default user and in C(masterauth).
     type: str
   timeout:
     description: Seconds to wait for the server to answer after a start, and for an append-only file to be written before one.
@@ -225,6 +236,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._data_directory import Unfit, survey
@@ -271,10 +283,21 @@ class Problem(Exception):
         self.restored = restored
 
 
+@dataclass
+class File:
+    """A file as it is on disk, and what it is to become."""
+
+    path: str
+    before: str | None
+    after: str
+    # Whether both mean the same to this server: CONFIG REWRITE and ACL SAVE put a file into words of their own.
+    same: bool = False
+
+
 class RedisConfig:
     """One run of the module."""
 
-    def __init__(self, module: AnsibleModule, content: str) -> None:
+    def __init__(self, module: AnsibleModule, content: str, users: str | None) -> None:
         options = module.params
         self.module = module
         self.path = options["path"]
@@ -294,14 +317,22 @@ class RedisConfig:
             self.drop_in = DropIn(self.service, options["drop_in"], self.systemd, module.atomic_move)
         # The file that the server last started with. It exists while a newer one has not proven itself by a start.
         self.last_good_path = f"{self.path}.last-good"
-        self.texts = Texts(content, read(self.path), read(self.last_good_path))
+        self.texts = Texts(content, read(self.path), read(self.last_good_path), users)
         self.target = self.texts.target()
-        known = [text for text in (content, self.texts.installed, self.texts.last_good) if text]
+        self.file = File(self.path, self.texts.installed, self.target)
+        users_path = stated(parse(content), "aclfile", "")
+        self.users_file = File(users_path, read(users_path), users) if users_path and users is not None else None
+        # In the order in which they are written: redis.conf must not name an ACL file that is not there yet.
+        self.files = [file for file in (self.users_file, self.file) if file]
+        known = [text for file in self.files for text in (file.before, file.after) if text] + [content, self.texts.last_good or ""]
         self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))
         self.wanted = Meaning({}, {}, [])
         self.kernel: Kernel | None = None
         # What has to be done for the data directory.
         self.directory = ""
+        self.present: Meaning | None = None
+        # Who this module is on the running server.
+        self.own = ""
 
     def run(self) -> dict:
         """Do it, and say what was done."""
@@ -316,20 +347,22 @@ class RedisConfig:
             self.directory = self._survey_directory(installed=False)
             self._check_listening(Plan(), None)
             self._look_at_kernel()
-            return self._result(Plan(), same=self.texts.installed == self.target, proven=False)
+            for file in self.files:
+                file.same = file.before == file.after
+            return self._result(Plan(), proven=False)
         try:
-            with ThrowAway(self.program, self.user, self.target, lenient=self.module.check_mode) as proof:
+            with ThrowAway(self.program, self.user, self.target, self.module.check_mode, self.texts.users) as proof:
                 return self._run(proof)
         except Refused as refused:
             raise Problem(
                 f"{self.server} does not accept what {self.path} was to become: {refused}. "
-                "Nothing was changed. Correct or remove that directive; the words are those of the server."
+                "Nothing was changed. Correct or remove that; the words are those of the server."
             ) from refused
 
     def _run(self, proof: ThrowAway) -> dict:
         self.wanted = proof.meaning()
-        present = self._present_meaning()
-        same = present == self.wanted
+        self.present = present = self._present_meaning()
+        self._compare(present)
         self._check_memory()
         self._look_at_kernel()
         self.directory = self._survey_directory()
@@ -337,21 +370,21 @@ class RedisConfig:
             self._check_files()
         client = self._connect()
         try:
-            plan = self._plan(proof, client, same) if client else Plan()
+            plan = self._plan(proof, client) if client else Plan()
             if client and self._waits_for_drop_in():
                 plan.restart[self.drop_in.path] = "systemd gives a process its settings when it starts it, and at no other time"
             self._check_listening(plan, client)
-            result = self._result(plan, same, running=bool(client), version=proof.version)
+            result = self._result(plan, running=bool(client), version=proof.version)
             if self.module.check_mode:
-                result["changed"] |= self._set_attributes(same)
+                result["changed"] |= self._set_attributes()
                 return result
             waits = bool(plan.restart or result["started"])
-            if waits and not same and present and self.texts.last_good is None:
+            if waits and not self.file.same and present and self.texts.last_good is None:
                 self.module.preserved_copy(self.path, self.last_good_path)
             self._prepare_directory()
             if self.kernel:
                 self.kernel.apply(self.module.atomic_move)
-            result["changed"] |= self._change(client, plan, same)
+            result["changed"] |= self._change(client, plan)
             if self.drop_in and self.drop_in.differs:
                 self.drop_in.install()
             if client and result["restarted"]:
@@ -370,13 +403,26 @@ class RedisConfig:
             result["enabled"] = starts_at_boot(self._state())
         return result
 
-    def _result(self, plan: Plan, same: bool, proven: bool = True, running: bool = False, version: str = "") -> dict:
+    def _compare(self, present: Meaning | None) -> None:
+        """Finds out which files differ in what they mean to this server."""
+        wanted, users = self.wanted, self.users_file
+        known = present or Meaning({}, {}, [])
+        for file in self.files:
+            file.same = file.before == file.after
+        if users:
+            users.same |= known.values.get("aclfile") == users.path and known.users == wanted.users
+        # Beside an ACL file, users are no part of redis.conf.
+        self.file.same |= (known.values, known.unasked) == (wanted.values, wanted.unasked) and bool(
+            wanted.values["aclfile"] or known.users == wanted.users
+        )
+
+    def _result(self, plan: Plan, proven: bool = True, running: bool = False, version: str = "") -> dict:
         """What this run changes, found out before it does."""
         restarted = bool(running and self.service and plan.restart and self.module.params["restart"] == "needed")
         started = bool(self.service and not running)
         prepared = bool(self.directory or (self.drop_in and self.drop_in.differs) or (self.kernel and self.kernel.changes))
         result = {
-            "changed": bool(not same or plan.steps or restarted or started or prepared or self._to_enable()),
+            "changed": bool(plan.steps or restarted or started or prepared or self._to_enable() or not all(file.same for file in self.files)),
             "path": self.path,
             "proven": proven,
             "running": running,
@@ -391,11 +437,11 @@ class RedisConfig:
         if version:
             result["version"] = version
         if self.module._diff:  # pylint: disable=protected-access
-            result["diff"] = self._diff(plan, same)
+            result["diff"] = self._diff(plan)
         return result
 
-    def _diff(self, plan: Plan, same: bool) -> list[dict[str, str]]:
-        found = [] if same else [(self.path, self.texts.installed or "", self.target)]
+    def _diff(self, plan: Plan) -> list[dict[str, str]]:
+        found = [(file.path, file.before or "", file.after) for file in self.files if not file.same]
         if plan.steps:
             found.append(("running server", "\n".join([*plan.before, ""]), "\n".join([*plan.after, ""])))
         shown = [(what, masked(before), masked(after, elsewhere=before)) for what, before, after in found]
@@ -418,6 +464,10 @@ class RedisConfig:
             raise Problem("enabled needs service: name the systemd service that runs on this file.")
         if self.module.params["drop_in"] is not None and not self.service:
             raise Problem("drop_in needs service: name the systemd service that it is for.")
+        if self.texts.users is not None and not stated(parse(self.texts.candidate), "aclfile", ""):
+            raise Problem("users needs a file to be written to: name it in content with aclfile.")
+        if self.texts.users is not None and not re.search(r"^\s*user\s+default\s", f"{self.texts.users}\n", re.MULTILINE):
+            raise Problem("users has no line for the user default, and Redis would let everybody in as that one: write what it may do, or off.")
         if self.module.params["login_user"] and not self.module.params["login_password"]:
             raise Problem("login_user needs login_password.")
         if self.timeout < 1:
@@ -440,7 +490,7 @@ class RedisConfig:
         """What the installed file means to this server; None without one, or when the server would refuse it."""
         if self.texts.installed is None:
             return None
-        if self.texts.installed == self.target:
+        if all(file.before == file.after for file in self.files):
             return self.wanted
         try:
             with ThrowAway(self.program, self.user, self.texts.installed) as other:
@@ -457,7 +507,7 @@ class RedisConfig:
                 f"Give {self.user} the right to it, or name another file."
             )
         users = self.wanted.values["aclfile"]
-        if users and not self._allowed("-r", users):
+        if users and not self.users_file and not self._allowed("-r", users):
             raise Problem(f"{self.path} was to say aclfile {users}, which {self.user} may not read. Nothing was changed. Give it to {self.user}.")
         for key, args in self.wanted.unasked:
             if key.startswith("loadmodule ") and not self._allowed("-x", args[0]):
@@ -521,19 +571,23 @@ class RedisConfig:
         texts = [text for text in (self.texts.installed, self.texts.last_good, self.target) if text is not None]
         return connect([parse(text) for text in texts], self.login, process_id, self.path)
 
-    def _plan(self, proof: ThrowAway, client: RedisClient, same: bool) -> Plan:
+    def _plan(self, proof: ThrowAway, client: RedisClient) -> Plan:
         try:
             running = client.config()
-            users = client.users() if client.version() == proof.version else None
-            own = str(client.call("ACL", "WHOAMI"))
+            users = client.users() if client.version() == proof.version else self._users_of_file()
+            self.own = str(client.call("ACL", "WHOAMI"))
         except RedisError as error:
             # rename-command may have taken CONFIG away. Then the files are all there is to compare.
-            return Plan(restart={} if same else {"rename-command": f"the running server does not tell what it runs with: {error}"})
+            return Plan(restart={} if self.file.same else {"rename-command": f"the running server does not tell what it runs with: {error}"})
         running["dir"] = os.path.realpath(running["dir"])
         self._respect_file_limit(running, client)
-        plan = make_plan(self.texts, self.wanted, running, users, own, proof.refusal)
+        plan = make_plan(self.texts, self.wanted, running, users, self.own, proof.refusal)
         self._check_data(plan, client)
         return plan
+
+    def _users_of_file(self) -> dict[str, str] | None:
+        """What to compare with a server of another version, which puts rules in other words: the ACL file it has read."""
+        return self.present.users if self.present and self.users_file else None
 
     def _respect_file_limit(self, running: dict[str, str], client: RedisClient) -> None:
         """Redis lowers maxclients to what its limit of open files allows, at every start. Another start would not help."""
@@ -607,20 +661,23 @@ class RedisConfig:
         own = states.pop(self.service).pid
         return next((name for name, state in states.items() if state.pid and state.pid != own), "")
 
-    def _change(self, client: RedisClient | None, plan: Plan, same: bool) -> bool:
-        """Sets what can be set, then installs the file, so that a run that is cut off in between is taken up again.
+    def _change(self, client: RedisClient | None, plan: Plan) -> bool:
+        """Sets what can be set, then installs the files, so that a run that is cut off in between is taken up again.
 
-        True when the file's attributes changed.
+        True when the attributes of one changed.
         """
         done: list[Step] = []
         try:
             if client and plan.steps:
                 self._wait(client, {"loading": "0"}, "load its data")
                 self._apply(client, plan, done)
-            if not same:
-                self._install(self.target)
-            return self._set_attributes(same)
+            for file in self.files:
+                if not file.same:
+                    self._install(file.path, file.after)
+            return self._set_attributes()
         except BaseException as error:
+            if self.file.same or read(self.path) == self.file.before:
+                self._put_users_back()
             stuck = self._take_back(client, done)
             if isinstance(error, (OSError, RedisError)):
                 raise Problem(f"{error}. {f'These could not be taken back: {stuck}' if stuck else 'Nothing was changed'}.") from error
@@ -640,7 +697,11 @@ class RedisConfig:
         for name in plan.applied:
             if name != "replicaof" and running.get(name) != self.wanted.values.get(name):
                 raise RedisError(f"the running server answered OK to {name} and kept its value")
-        take([step for step in plan.steps if step.rank == LAST])
+        closing = [step for step in plan.steps if step.rank == LAST]
+        if closing and len(self.login) == 2 and self.login[0] != self.own:
+            # As whoever can log in afterwards: then there is somebody who can go on, or take it back.
+            self._call(client, [f"the login as {self.login[0]}"], ["AUTH", *self.login])
+        take(closing)
 
     def _take_back(self, client: RedisClient | None, done: list[Step]) -> str:
         stuck = []
@@ -677,35 +738,50 @@ class RedisConfig:
         if info["aof_enabled"] == "1" and info["aof_last_bgrewrite_status"] != "ok":
             raise Problem("the server could not write its append-only file, so it was not restarted: its log says why.")
 
-    def _install(self, text: str) -> None:
+    def _install(self, path: str, text: str) -> None:
         handle, temporary = tempfile.mkstemp(dir=self.module.tmpdir)
         with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
-        self.module.atomic_move(temporary, self.path, unsafe_writes=self.module.params["unsafe_writes"])
+        self.module.atomic_move(temporary, path, unsafe_writes=self.module.params["unsafe_writes"])
 
-    def _set_attributes(self, same: bool) -> bool:
-        """Gives the file its owner, group and mode. True when they were others.
+    def _put_users_back(self) -> None:
+        """The ACL file as it was before this run, which is how a redis.conf that is put back needs it."""
+        file = self.users_file
+        if not file or read(file.path) == file.before:
+            return
+        if file.before is None:
+            os.unlink(file.path)
+            return
+        self._install(file.path, file.before)
+        self._set_attributes()
 
-        CONFIG REWRITE gives it mode 0644 less the umask and the server's own group (rewriteConfigOverwriteFile() in config.c).
-        To undo that would make every rewrite a change, so it is done only where others could read the file.
+    def _set_attributes(self) -> bool:
+        """Gives the files their owner, group and mode. True when they were others.
+
+        CONFIG REWRITE and ACL SAVE give them mode 0644 less the umask and the server's own group (rewriteConfigOverwriteFile() in
+        config.c, ACLSaveToFile() in acl.c). To undo that would make every rewrite a change, so it is done only where others could
+        read the file.
         """
-        if not os.path.exists(self.path):
-            return False
-        exposed = os.stat(self.path).st_mode & 0o004 and os.stat(os.path.dirname(self.path)).st_mode & 0o001
-        if same and self.texts.installed != self.target and not exposed:
-            return False
-        options = dict(self.module.params)
-        if self.texts.installed is None:
-            options["owner"] = options["owner"] or self.user
-        wanted = self.module.load_file_common_arguments(options, path=self.path)
-        return self.module.set_fs_attributes_if_different(wanted, False)
+        changed = False
+        for file in self.files:
+            if not os.path.exists(file.path):
+                continue
+            exposed = os.stat(file.path).st_mode & 0o004 and os.stat(os.path.dirname(file.path)).st_mode & 0o001
+            if file.same and file.before != file.after and not exposed:
+                continue
+            options = dict(self.module.params)
+            if file.before is None:
+                options["owner"] = options["owner"] or self.user
+            wanted = self.module.load_file_common_arguments(options, path=file.path)
+            changed = self.module.set_fs_attributes_if_different(wanted, changed)
+        return changed
 
     def _start(self, proof: ThrowAway, was_running: bool) -> None:
         values = self.wanted.values
         # With `appendonly yes` Redis loads nothing else. A snapshot alone has to be loaded without, and written anew.
         from_snapshot = values["appendonly"] == "yes" and not was_running and has_data(values) and not has_append_only_file(values)
         if from_snapshot:
-            self._install(f"{self.target}appendonly no\n")
+            self._install(self.path, f"{self.target}appendonly no\n")
         self._bring_up(was_running)
         try:
             client = self._find()
@@ -719,9 +795,10 @@ class RedisConfig:
                 self._wait(client, {"loading": "0"}, "load its data")
                 client.call("CONFIG", "SET", "appendonly", "yes")
                 self._wait_for_append_only_file(client)
-                self._install(self.target)
-            self.texts = Texts(self.texts.candidate, self.target)
-            left = self._plan(proof, client, same=True).restart
+                self._install(self.path, self.target)
+            self.texts = Texts(self.texts.candidate, self.target, users=self.texts.users)
+            self.file.same = True
+            left = self._plan(proof, client).restart
         if left:
             raise Problem(
                 f"{self.service} was started with the new {self.path} and still has another value for {', '.join(left)}: "
@@ -774,9 +851,11 @@ class RedisConfig:
         settings = bool(self.drop_in and self.drop_in.put_back())
         if os.path.exists(self.last_good_path):
             self.module.atomic_move(self.last_good_path, self.path)
+            self._put_users_back()
             file = "The previous file is back"
         elif self.texts.installed is None:
             os.unlink(self.path)
+            self._put_users_back()
             file = "There was no such file before, so it is gone again"
         elif settings:
             file = f"The previous {self.drop_in.path} is back"
@@ -858,6 +937,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "default": "/etc/redis/redis.conf"},
             "content": {"type": "str", "required": True, "no_log": True},
+            "users": {"type": "str", "no_log": True},
             "server": {"type": "str", "default": "redis-server"},
             "user": {"type": "str"},
             "service": {"type": "str"},
@@ -880,13 +960,15 @@ def main() -> None:
     # A play that is cut off takes its module with it. The throw-away process must not stay behind.
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, stop)
-    # As one big secret, the content would blot out the very difference that is to be shown. Its secrets are masked one by one.
-    content = module.params["content"]
-    module.no_log_values.discard(content)
-    module.params["content"] = masked(content)
-    mask = Masker(secrets(content))
+    # As one big secret each, the texts would blot out the very difference that is to be shown. Their secrets are masked one by one.
+    content, users = module.params["content"], module.params["users"]
+    for name, text in (("content", content), ("users", users)):
+        if text is not None:
+            module.no_log_values.discard(text)
+            module.params[name] = masked(text)
+    mask = Masker(secrets(content) | secrets(users or ""))
     try:
-        run = RedisConfig(module, content)
+        run = RedisConfig(module, content, users)
         mask = run.mask
         result = run.run()
     except Problem as problem:

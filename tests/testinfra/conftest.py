@@ -32,14 +32,24 @@ def flavor(variables: dict) -> str:
     return variables.get("redis_flavor", "redis")
 
 
-def redis_cli(host, variables, *command: str, authenticate: bool = True, stdin: str = "") -> list[str]:
-    """The lines that Redis answers to one command, or to those of ``stdin``. The password goes by the environment, as it should for everybody."""
-    environment = {"REDISCLI_AUTH": variables.get("redis_password", "")} if authenticate else {}
-    words = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if value]
-    words += [f"{flavor(variables)}-cli", "-p", str(variables.get("redis_port", 6379)), *map(shlex.quote, command)]
-    if stdin:
-        words = ["echo", shlex.quote(stdin), "|", *words]
-    return host.check_output(" ".join(words)).splitlines()
+def is_open(variables) -> bool:
+    """Whether a client on the Redis host itself needs no password."""
+    return not variables.get("redis_password") and variables.get("redis_default_user_enabled", True)
+
+
+def redis_cli(
+    host, variables, *command: str, authenticate: bool = True, login: tuple[str, str] | None = None, stdin: str = ""
+) -> list[str]:
+    """The lines that Redis answers to one command, or to those of ``stdin``. The password goes by the environment, as it should for everybody.
+
+    As a user who may do everything, unless a name and a password are given.
+    """
+    user, password = login or (variables.get("redis_admin_user"), variables.get("redis_admin_password") or variables.get("redis_password"))
+    words = ["echo", shlex.quote(stdin), "|"] if stdin else []
+    words += [f"REDISCLI_AUTH={shlex.quote(password)}"] if authenticate and password else []
+    words += [f"{flavor(variables)}-cli", "-p", str(variables.get("redis_port", 6379))]
+    words += ["--user", shlex.quote(user)] if authenticate and user else []
+    return host.check_output(" ".join([*words, *map(shlex.quote, command)])).splitlines()
 
 
 def workers(variables: dict) -> list[str]:

@@ -44,22 +44,25 @@ def test_settings_come_last_and_are_in_force(show, variables):
 
 def test_saves_rewrites_and_logs(host, variables, redis_config):
     """All that Redis writes: snapshot, append-only file, its own configuration, its log."""
+    logfile, file = redis_config("logfile"), f"/etc/{flavor(variables)}/{flavor(variables)}.conf"
+    # Without sudo where there is a password: sudo puts commands into the journal.
     with host.sudo():
-        log = host.file(redis_config("logfile"))
+        log = host.file(logfile)
         length = log.size
+        # What the role wrote comes back afterwards, for tests of its owner and mode.
+        host.check_output(f"cp --preserve=all {file} {file}.test")
+    try:
         assert redis_cli(host, variables, "BGSAVE", "SCHEDULE")[0].startswith("Background saving")
         until(lambda: persistence(host, variables, "rdb_bgsave_in_progress") == "0")
         assert persistence(host, variables, "rdb_last_bgsave_status") == "ok"
         assert redis_cli(host, variables, "BGREWRITEAOF")[0].startswith("Background append only file rewriting")
         until(lambda: {persistence(host, variables, f"aof_rewrite_{state}") for state in ("in_progress", "scheduled")} == {"0"})
         assert persistence(host, variables, "aof_last_bgrewrite_status") == "ok"
-        # What the role wrote comes back afterwards, for tests of its owner and mode.
-        file = f"/etc/{flavor(variables)}/{flavor(variables)}.conf"
-        host.check_output(f"cp --preserve=all {file} {file}.test")
-        try:
-            assert redis_cli(host, variables, "CONFIG", "REWRITE") == ["OK"]
-        finally:
+        assert redis_cli(host, variables, "CONFIG", "REWRITE") == ["OK"]
+    finally:
+        with host.sudo():
             host.check_output(f"mv {file}.test {file}")
+    with host.sudo():
         assert log.size > length
 
 

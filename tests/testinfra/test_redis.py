@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import flavor, redis_cli
+from conftest import flavor, is_open, redis_cli
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -83,7 +83,7 @@ def test_append_only_file_is_written(host, variables):
 
 
 def test_refuses_whoever_has_no_password(host, variables):
-    if not variables.get("redis_password"):
+    if is_open(variables):
         assert redis_cli(host, variables, "PING") == ["PONG"]
     else:
         assert redis_cli(host, variables, "PING", authenticate=False)[0].startswith("NOAUTH")
@@ -91,9 +91,10 @@ def test_refuses_whoever_has_no_password(host, variables):
 
 
 def test_password_is_for_redis_and_root_alone(host, variables):
-    password = variables.get("redis_password")
-    if password:
+    passwords = {variables.get(f"redis_{name}password") for name in ("", "admin_", "celery_")} - {None, ""}
+    if passwords:
         with host.sudo("nobody"):
             assert host.run(f"cat /etc/{flavor(variables)}/{flavor(variables)}.conf").failed
         with host.sudo():
-            assert password not in host.check_output("ps -eo args")
+            arguments = host.check_output("ps -eo args")
+        assert [password for password in passwords if password in arguments] == []

@@ -26,8 +26,9 @@ def run(*command: str) -> str:
 def secrets() -> set[str]:
     """Each password as the inventory has it, and as a URL has it."""
     hosts = json.loads(run("ansible-inventory", INVENTORY, "--list"))["_meta"]["hostvars"].values()
-    names = ("redis_password", "celery_flower_password")
+    names = ("redis_password", "redis_admin_password", "redis_celery_password", "celery_flower_password")
     passwords = {host[name] for host in hosts for name in names if host.get(name)}
+    passwords |= {password for host in hosts for user in host.get("redis_users", []) for password in user.get("passwords", [])}
     return passwords | {quote(password, safe="") for password in passwords}
 
 

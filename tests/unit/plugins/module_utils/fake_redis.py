@@ -31,6 +31,7 @@ DEFAULTS = {
     "dir": "/",
     "logfile": "",
     "masterauth": "",
+    "masteruser": "",
     "maxclients": "10000",
     "maxmemory": "0",
     "maxmemory-policy": "noeviction",
@@ -82,9 +83,7 @@ class State:
                 print(f"\n*** FATAL CONFIG FILE ERROR (Redis {VERSION}) ***\nReading the configuration file, at line {number}", flush=True)
                 sys.exit(f">>> '{line}'\n{why}")
         if self.values["aclfile"]:
-            with open(self.values["aclfile"], encoding="utf-8") as stream:
-                for line in filter(str.strip, stream):
-                    self.set_user(line.split()[1], line.split()[2:])
+            self.read_users()
         self.users.setdefault("default", self.default_user())
         self.keys = self.load()
 
@@ -107,6 +106,23 @@ class State:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as stream:
             stream.write("REDIS0010" + json.dumps(self.keys))
+
+    def read_users(self) -> None:
+        # Without a line of its own, the default user is open, whatever requirepass says.
+        self.users = {"default": ["on", "nopass", "~*", "&*", "+@all"]}
+        with open(self.values["aclfile"], encoding="utf-8") as stream:
+            lines = stream.read().splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                if line:
+                    self.set_user(line.split()[1], line.split()[2:])
+            except Refusal as refusal:
+                print("1:M 01 Jan 2026 00:00:00.000 # Configuration loaded")
+                sys.exit(
+                    "1:M 01 Jan 2026 00:00:00.000 # Aborting Redis startup because of ACL errors: "
+                    f"{self.values['aclfile']}:{number}: {refusal}. WARNING: ACL errors detected, no change to the previously "
+                    "active ACL rules was performed"
+                )
 
     def default_user(self) -> list[str]:
         password = self.values["requirepass"]

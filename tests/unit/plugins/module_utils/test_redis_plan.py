@@ -50,12 +50,13 @@ def plan(
     running: dict | None = None,
     immutable: tuple[str, ...] = ("databases",),
     users: dict | None = None,
+    acl: str | None = None,
     **values: str,
 ) -> Plan:
     """The plan for a candidate whose meaning is the defaults with these values; names have _ for -."""
     wanted = Meaning({**RUNNING, **{name.replace("_", "-"): value for name, value in values.items()}}, dict(DEFAULT), [])
     return make_plan(
-        Texts(candidate, installed),
+        Texts(candidate, installed, users=acl),
         wanted,
         {**RUNNING, **(running or {})},
         DEFAULT if users is None else users,
@@ -165,6 +166,27 @@ def test_other_users_are_left_alone_until_one_is_named() -> None:
 
 def test_users_of_an_acl_file_are_not_compared() -> None:
     assert plan("aclfile /a\n", users={"default": "off -@all"}, aclfile="/a", running={"aclfile": "/a"}).steps == []
+
+
+def test_users_of_an_acl_file_that_is_managed_are_set_while_the_server_runs() -> None:
+    found = plan("aclfile /a\n", users={"default": "off -@all", "eve": "on"}, aclfile="/a", running={"aclfile": "/a"}, acl="user default on\n")
+    assert (found.applied, found.restart) == (["user eve", "user default"], {})
+
+
+def test_nobody_is_let_in_or_locked_out_before_the_start_that_changes_where_users_come_from() -> None:
+    for candidate, installed, aclfile, running, acl in (
+        # Never `requirepass ""`, which would open the default user until the start, nor when it is taken back.
+        ("aclfile /a\n", "requirepass x\n", "/a", {"requirepass": "x"}, "user default off\n"),
+        ("requirepass x\n", "aclfile /a\n", "", {"aclfile": "/a"}, None),
+    ):
+        users = {"default": "on #c0ffee ~* +@all"}
+        found = plan(candidate, installed, running, ("aclfile",), users, acl, aclfile=aclfile, requirepass="" if aclfile else "x")
+        assert (found.steps, list(found.restart)) == ([], ["aclfile"])
+
+
+def test_a_password_beside_an_acl_file_is_nobody_s() -> None:
+    found = plan("aclfile /a\n", running={"aclfile": "/a", "requirepass": "x"}, users=DEFAULT, acl="user default off\n", aclfile="/a")
+    assert found.steps == []
 
 
 def test_the_default_user_is_looked_at_after_its_password() -> None:

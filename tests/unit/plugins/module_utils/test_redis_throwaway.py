@@ -73,6 +73,10 @@ def test_users_of_a_file_are_proven_too(server: str, tmp_path: Path) -> None:
     (tmp_path / "users.acl").write_text("user default on nopass ~* +@all")
     with ThrowAway(server, USER, f"aclfile {tmp_path}/users.acl\n") as proof:
         assert proof.meaning().values["aclfile"] == f"{tmp_path}/users.acl"
+    with ThrowAway(server, USER, f"aclfile {tmp_path}/none.acl\n", users="user default off\nuser bob on >x +get") as proof:
+        assert (proof.meaning().users["default"], proof.meaning().values["aclfile"]) == ("off", f"{tmp_path}/none.acl")
+    with pytest.raises(Refused, match=f"ACL errors: {tmp_path}/none.acl, user bob: .*Syntax error"):
+        ThrowAway(server, USER, f"aclfile {tmp_path}/none.acl\n", users="user default off\nuser bob on >x +bogus\n").__enter__()
     with pytest.raises(Refused, match="there is no such file"):
         with ThrowAway(server, USER, f"aclfile {tmp_path}/none.acl\n"):
             pass

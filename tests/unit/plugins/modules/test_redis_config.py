@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import signal
@@ -303,6 +304,8 @@ def test_check_mode_before_anything_is_installed(host: Host) -> None:
         ("port 0\n", {"enabled": True}, "enabled needs service"),
         ("port 0\n", {"login_user": "ops"}, "login_user needs login_password"),
         ("port 0\n", {"timeout": 0}, "at least 1"),
+        ("port 0\n", {"users": "user default off\n"}, "name it in content with aclfile"),
+        ("port 0\naclfile /etc/users.acl\n", {"users": "user bob on\n"}, "no line for the user default"),
         ("port 0\n", {"user": "nobody-of-that-name"}, "no system user nobody-of-that-name"),
         ("port 0\ndir /nonexistent/data\n", {}, "dir /nonexistent/data (redis_data_dir in the role redis): /nonexistent does not exist"),
         ("port 0\ndir /etc/hostname\n", {}, "no directory"),
@@ -315,6 +318,93 @@ def test_bad_input_is_explained(host: Host, content: str, options: dict, words: 
     result = host.run(content, **options)
     assert result["failed"] and words in result["msg"]
     assert not host.path.exists()
+
+
+CLOSED = "user default off\nuser ops on >hunter22 ~* &* +@all\n"
+
+
+@pytest.fixture
+def users(running: Host) -> Host:
+    """A host whose server has an ACL file in which the default user is off."""
+    running.aclfile = running.data / "users.acl"
+    running.acl_content = running.content(f"aclfile {running.aclfile}", "masteruser ops", "masterauth hunter22")
+    assert not running.service(running.acl_content, users=CLOSED, mode="0640").get("failed"), running.output
+    return running
+
+
+def test_an_acl_file_comes_with_a_restart_that_is_named(running: Host) -> None:
+    aclfile = running.data / "users.acl"
+    content = running.content(f"aclfile {aclfile}")
+    result = running.service(content, users=CLOSED, login_user="ops", login_password="hunter22", mode="0640", diff=True)
+    assert ([item["directive"] for item in result["restart_required"]], result["applied"], result["restarted"]) == (["aclfile"], [], True)
+    assert (aclfile.read_text(), aclfile.stat().st_mode & 0o777) == (CLOSED, 0o640)
+    assert result["diff"][0]["after"] == CLOSED.replace("hunter22", "******** (new)")
+    assert "hunter22" not in running.output
+    assert not running.service(content, users=CLOSED, login_user="ops", login_password="hunter22", mode="0640")["changed"]
+
+
+def test_users_change_without_a_restart(users: Host) -> None:
+    process_id = users.process.pid
+    more = f"{CLOSED}user bob on >x ~b* +get\n"
+    result = users.service(users.acl_content, users=more)
+    assert (result["applied"], result["restarted"], users.process.pid) == (["user bob"], False, process_id)
+    assert users.aclfile.read_text() == more
+    assert users.service(users.acl_content, users=CLOSED)["applied"] == ["user bob"]
+    assert not users.service(users.acl_content, users=CLOSED)["changed"]
+
+
+def test_an_acl_file_in_other_words_is_left_alone(users: Host) -> None:
+    saved = f"user default off\nuser ops on #{hashlib.sha256(b'hunter22').hexdigest()} ~* &* +@all\n"
+    users.aclfile.write_text(saved)
+    users.aclfile.chmod(0o644)
+    users.aclfile.parent.chmod(0o750)
+    assert not users.service(users.acl_content, users=CLOSED, mode="0640")["changed"]
+    assert (users.aclfile.read_text(), users.aclfile.stat().st_mode & 0o777) == (saved, 0o644)
+
+
+def test_a_run_that_was_cut_off_between_server_and_acl_file_is_completed(users: Host) -> None:
+    more = f"{CLOSED}user bob on >x ~b* +get\n"
+    users.service(users.acl_content, users=more)
+    users.aclfile.write_text(CLOSED)
+    result = users.service(users.acl_content, users=more)
+    assert (result["changed"], result["applied"], users.aclfile.read_text()) == (True, [], more)
+
+
+def test_a_refused_user_changes_nothing_and_is_named(users: Host) -> None:
+    result = users.service(users.acl_content, users=f"{CLOSED}user bob on >x +bogus\n")
+    assert result["failed"] and f"{users.aclfile}, user bob: " in result["msg"] and "Syntax error" in result["msg"]
+    assert "WARNING" not in result["msg"] and "Nothing was changed" in result["msg"]
+    assert users.aclfile.read_text() == CLOSED
+
+
+def test_the_default_user_goes_off_only_when_somebody_else_can_log_in(running: Host) -> None:
+    aclfile = running.data / "users.acl"
+    content = running.content(f"aclfile {aclfile}", "masterauth hunter22")
+    before = "user default on >hunter22 ~* &* +@all\n"
+    after = "user default off\nuser admin on >hunter33 ~* &* +@all\n"
+    running.service(content, users=before)
+    refused = running.service(content, users=after, login_user="admin", login_password="hunter44")
+    assert refused["failed"] and "the login as admin" in refused["msg"] and "Nothing was changed" in refused["msg"]
+    assert (aclfile.read_text(), running.ask("timeout", "hunter22")) == (before, "0")
+    login = {"login_user": "admin", "login_password": "hunter33"}
+    assert running.service(content, users=after, **login)["applied"] == ["user admin", "user default"]
+    assert not running.service(content, users=after, **login)["changed"]
+
+
+def test_an_acl_file_goes_back_with_a_start_that_fails(running: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Host, "start", lambda host: None)
+    aclfile = running.data / "users.acl"
+    result = running.service(running.content(f"aclfile {aclfile}"), users=CLOSED, timeout=1)
+    assert result["failed"] and result["restored"]
+    assert not aclfile.exists() and running.path.read_text() == running.content()
+
+
+def test_leaving_the_acl_file_takes_a_restart_and_opens_nothing(users: Host) -> None:
+    content = users.content("requirepass hunter22", "masterauth hunter22")
+    result = users.service(content)
+    assert ([item["directive"] for item in result["restart_required"]], result["restarted"]) == (["aclfile"], True)
+    assert "requirepass" not in result["applied"]
+    assert users.ask("requirepass", "hunter22") == "hunter22"
 
 
 def test_a_login_that_fails_is_explained(running: Host) -> None:
@@ -334,7 +424,7 @@ def test_a_run_that_is_stopped_leaves_no_process(running: Host, monkeypatch: pyt
             private.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Recorded)
-    monkeypatch.setattr(redis_config.RedisConfig, "_install", lambda run, text: os.kill(os.getpid(), signal.SIGHUP))
+    monkeypatch.setattr(redis_config.RedisConfig, "_install", lambda run, path, text: os.kill(os.getpid(), signal.SIGHUP))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
     result = running.run(running.content("maxmemory 1gb"))
     for number, handler in handlers.items():
@@ -427,9 +517,9 @@ class TestService:
         installed: list[str] = []
         install = redis_config.RedisConfig._install
 
-        def watch(run: redis_config.RedisConfig, text: str) -> None:
+        def watch(run: redis_config.RedisConfig, path: str, text: str) -> None:
             installed.append(text.splitlines()[-1])
-            install(run, text)
+            install(run, path, text)
 
         monkeypatch.setattr(redis_config.RedisConfig, "_install", watch)
         (host.data / "dump.rdb").touch()
