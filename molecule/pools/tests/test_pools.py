@@ -132,9 +132,10 @@ def _break(host: Host, fate: dict[str, list[str]]) -> None:
     assert host.results(long) == [LONG] * len(long)
     assert host.results(short) == ["later"] * len(short)
     time.sleep(max(0.0, LONG - (time.monotonic() - began)))  # the drained one: longer than the watchdog's patience
-    assert host.pids(fine) == [before[worker] for worker in fine]
+    after = host.pids(fine)
     for worker in fate["drained"]:
         host.root(f"systemctl restart celery-worker@{worker}")
+    assert after == [before[worker] for worker in fine]
 
 
 # A sixth worker, which cannot start. It lasts until the next boot at most.

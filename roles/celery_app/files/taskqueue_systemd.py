@@ -130,7 +130,7 @@ class Consuming(bootsteps.StartStopStep):
             return answered or idle or (was_full and self._has_tasks())
         # These pools run tasks in the loop's own thread, or let the loop wait until one of them has finished.
         in_line = consumer.pool.is_green or isinstance(consumer.pool, Solo)
-        return in_line and len(state.active_requests) >= consumer.pool.num_processes
+        return in_line and len(state.active_requests) > 0
 
     def _has_tasks(self) -> bool:
         """Whether the worker holds tasks, so that it is no surprise when it takes no more."""
