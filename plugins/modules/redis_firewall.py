@@ -46,8 +46,6 @@ attributes:
   diff_mode:
     support: full
     description: The module's own rules, before and after.
-extends_documentation_fragment:
-  - ansible.builtin.action_common_attributes
 """
 
 EXAMPLES = r"""
