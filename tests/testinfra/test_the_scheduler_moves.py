@@ -27,11 +27,13 @@ def _run(inventory: Path, *options: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def elsewhere(variables, tmp_path) -> tuple[str, Path]:
-    """Another host with workers, and an inventory in which beat is there."""
+    """Another host with workers of the same broker, and an inventory in which beat is there."""
     old = variables["inventory_hostname"]
-    other = next((name for name in variables["groups"]["celery_worker"] if name != old), "")
-    if not other:
-        pytest.skip("this inventory has no other host with workers")
+    # A host with a Redis of its own uses that one.
+    sharing = [name for name in variables["groups"]["celery_worker"] if name not in variables["groups"]["redis"]]
+    other = next((name for name in sharing if name != old), "")
+    if old not in sharing or not other:
+        pytest.skip("this inventory has no other host with workers of the same broker")
     listing = json.loads(subprocess.check_output(["ansible-inventory", f"--inventory={INVENTORY}", "--list"]))
     hosts = listing.pop("_meta")["hostvars"]
     hosts[other]["celery_beat_schedule"] = variables["celery_beat_schedule"]
