@@ -424,17 +424,25 @@ class Client:
             self.app.control.broadcast(command, arguments=arguments, destination=workers, connection=self.broker)
 
     def read_waiting(self, queues: t.Iterable[str]) -> dict[str, dict[int, int]]:
-        """Return how many messages wait in each queue, by priority: kombu keeps a list for each step."""
+        """Return how many messages wait in each queue, by priority: kombu keeps a list for each step.
+
+        A queue that this user may not look into counts as empty.
+        """
+        from redis import exceptions
+
         steps = [(queue, step) for queue in queues for step in self.channel.priority_steps]
         with self.explained("broker"):
             pipeline = self.redis().pipeline(transaction=False)
             for queue, step in steps:
                 name = f"{queue}{self.channel.sep}{step}" if step else queue
                 pipeline.llen(f"{self.channel.global_keyprefix}{name}")
-            lengths = pipeline.execute()
-        waiting: dict[str, dict[int, int]] = {}
-        for (queue, step), length in zip(steps, lengths):
-            waiting.setdefault(queue, {})[step] = length
+            lengths = pipeline.execute(raise_on_error=False)
+            waiting: dict[str, dict[int, int]] = {}
+            for (queue, step), length in zip(steps, lengths):
+                refused = isinstance(length, exceptions.NoPermissionError)
+                if isinstance(length, Exception) and not refused:
+                    raise length
+                waiting.setdefault(queue, {})[step] = 0 if refused else length
         return waiting
 
     def read_bindings(self, exchanges: set[str]) -> dict[str, list[tuple[str, str]]]:
@@ -473,7 +481,8 @@ class Client:
         client, prefix = self.redis(), self.channel.global_keyprefix
         index, messages = prefix + self.channel.unacked_index_key, prefix + self.channel.unacked_key
         with self.explained("broker"):
-            total = client.zcard(index)
+            # ZCOUNT and not ZCARD: a worker's user may do that in any case.
+            total = client.zcount(index, "-inf", "+inf")
             pipeline = client.pipeline(transaction=False)
             for tag in client.zrange(index, 0, SEARCH_DEPTH - 1):
                 pipeline.hget(messages, tag)

@@ -158,7 +158,7 @@ queues:
       description: Messages in it, those that workers have taken and not acknowledged included.
       type: int
     waiting:
-      description: Messages that nobody has taken.
+      description: Messages that nobody has taken. V(0) also where the Redis user may not look into the queue.
       type: int
     unacked:
       description: Messages that workers have taken and not acknowledged. Workers that acknowledge early have none, but for tasks of a later time.

@@ -324,11 +324,12 @@ class FakeQueues:
         self.commands = []
         return self
 
-    def execute(self) -> list:
+    def execute(self, raise_on_error: bool = True) -> list:
         return self.commands
 
     def llen(self, key: str) -> None:
-        self.commands.append(len(self.keys.get(key, [])))
+        value = self.keys.get(key, [])
+        self.commands.append(value if isinstance(value, Exception) else len(value))
 
     def smembers(self, key: str) -> None:
         self.commands.append(set(self.keys.get(key, [])))
@@ -336,7 +337,7 @@ class FakeQueues:
     def hget(self, key: str, tag: bytes) -> None:
         self.commands.append(self.keys[key].get(tag))
 
-    def zcard(self, key: str) -> int:
+    def zcount(self, key: str, low: str, high: str) -> int:
         return len(self.keys[key])
 
     def zrange(self, key: str, start: int, end: int) -> list:
@@ -376,6 +377,13 @@ def queues(monkeypatch: pytest.MonkeyPatch):
 def test_waiting_messages_are_counted_in_the_list_of_each_priority(queues) -> None:
     client = queues({"pre.celery": [b"1", b"2"], f"pre.celery{SEP}9": [b"3"]})
     assert client.read_waiting(["celery", "empty"]) == {"celery": {0: 2, 3: 0, 6: 0, 9: 1}, "empty": dict.fromkeys([0, 3, 6, 9], 0)}
+
+
+def test_queue_that_the_user_may_not_look_into_counts_as_empty(queues) -> None:
+    client = queues({"pre.celery": [b"1"], "pre.other": exceptions.NoPermissionError("no permissions to access one of the keys")})
+    assert {name: sum(counts.values()) for name, counts in client.read_waiting(["celery", "other"]).items()} == {"celery": 1, "other": 0}
+    client = queues({"pre.celery": exceptions.ResponseError("WRONGTYPE")})
+    assert catch(client.read_waiting, ["celery"]).reason == "broker_error"
 
 
 @pytest.mark.parametrize("may_scan, found", [
