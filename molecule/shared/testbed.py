@@ -5,7 +5,7 @@
 
 A scenario is a set of hosts on a network of its own, where their names resolve. Its hosts are those of a static
 inventory that gives each of them a variable `testbed_image` (see IMAGES) and, if need be, `testbed_options`, a list of
-further arguments for the container engine.
+further arguments for the container engine. Beside the inventory that results lies `tls`, with a CA and a certificate for each host.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import certificates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTEXT = REPOSITORY / "molecule/images"
@@ -447,6 +449,7 @@ def up(scenario: str, inventory: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda host: host.up(tags[host.image]), hosts))
     write_access(hosts, inventory.resolve())
+    certificates.fill(STATE / scenario / "tls", [host.name for host in hosts])
     for host in hosts:
         print(f"{host.name:<16}{IMAGES[host.image].kind}")
 

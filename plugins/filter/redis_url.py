@@ -44,7 +44,7 @@ options:
         type: bool
         default: false
       cert_reqs:
-        description: What the server's certificate must prove.
+        description: What the server's certificate must prove. With V(required), it also has to name C(host).
         type: str
         choices: [required, optional, none]
         default: required
@@ -171,6 +171,9 @@ def get_tls_query(config: dict[str, t.Any]) -> str:
     if "keyfile" in config and "certfile" not in config:
         fail("keyfile", "has no certfile", "add certfile")
     query = {"ssl_cert_reqs": cert_reqs}
+    if cert_reqs == "required":
+        # redis-py before 6.0 accepts any name otherwise.
+        query["ssl_check_hostname"] = "true"
     for key in TLS_FILES:
         if key in config:
             path = get_text(key, config[key])

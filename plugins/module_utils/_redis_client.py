@@ -15,6 +15,8 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
+from ._certificates import blocks
+
 _ONE_COMMAND = re.compile(r"[+-][^@()]+$")
 
 
@@ -37,14 +39,43 @@ class Endpoint:
 
 
 def _tls_context(files: dict[str, str]) -> ssl.SSLContext:
-    # The peer is a process of this machine, recognised by its process id. Its certificate names the host that clients
-    # use, and may be the very thing that is about to be replaced because it has expired.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # The certificate names the host that clients use, which is not the address by which a process of the same machine is asked.
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     if files.get("tls-cert-file"):
         context.load_cert_chain(files["tls-cert-file"], files.get("tls-key-file") or None, files.get("tls-key-file-pass") or "")
+    trusted = {"cafile": files.get("tls-ca-cert-file"), "capath": files.get("tls-ca-cert-dir")}
+    if any(trusted.values()):
+        context.load_verify_locations(**{name: path or None for name, path in trusted.items()})
     return context
+
+
+def _own_certificates(path: str) -> list[bytes]:
+    """The server's certificate as the file has it, and as it had it when the server last read it."""
+    found = []
+    for name in (path, f"{path}.last-good"):
+        try:
+            with open(name, encoding="utf-8", errors="replace") as stream:
+                found += [ssl.PEM_cert_to_DER_cert(block.strip()) for block in blocks(stream.read(), "CERTIFICATE")[:1]]
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _connect_tls(endpoint: Endpoint, timeout: float) -> ssl.SSLSocket:
+    files = dict(endpoint.tls)
+    context, address = _tls_context(files), (endpoint.host, endpoint.port)
+    try:
+        return context.wrap_socket(socket.create_connection(address, timeout))
+    except ssl.SSLCertVerificationError:
+        # It may have expired, and this be the run that renews it. Then it still is the very one that lies in the server's file,
+        # and the handshake has proven that the peer has its key.
+        context.verify_mode = ssl.CERT_NONE
+        secured = context.wrap_socket(socket.create_connection(address, timeout))
+        if secured.getpeercert(binary_form=True) in _own_certificates(files.get("tls-cert-file", "")):
+            return secured
+        secured.close()
+        raise
 
 
 class RedisClient:
@@ -60,10 +91,10 @@ class RedisClient:
             except OSError:
                 self._socket.close()
                 raise
+        elif endpoint.tls:
+            self._socket = _connect_tls(endpoint, timeout)
         else:
             self._socket = socket.create_connection((endpoint.host, endpoint.port), timeout)
-            if endpoint.tls:
-                self._socket = _tls_context(dict(endpoint.tls)).wrap_socket(self._socket)
         self._replies = self._socket.makefile("rb")
 
     def __enter__(self) -> RedisClient:

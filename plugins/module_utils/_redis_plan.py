@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets as random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from ._redis_directives import SIGNATURE, is_secret, parse, quoted, split
@@ -21,7 +21,7 @@ _GUARDS = {"bind", "port", "protected-mode", "requirepass", "aclfile"}
 # Ranks of steps: those that let somebody in who was kept out, and those after which nothing else may be possible.
 _OPENING, LAST = 5, 9
 # A child that was just forked to write the append-only file still holds the listening sockets, so those change before it.
-_RANKS = {"requirepass": 0, "protected-mode": 0, "maxmemory": 3, "port": 3, "bind": 3, "appendonly": 4}
+_RANKS = {"requirepass": 0, "protected-mode": 0, "maxmemory": 3, "port": 3, "tls-port": 3, "bind": 3, "appendonly": 4}
 
 UserChanges = dict[str, "tuple[str | None, str | None]"]
 
@@ -110,10 +110,10 @@ class Texts:
         return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
 
-def setting_steps(changes: dict[str, tuple[str, str]]) -> list[Step]:
+def setting_steps(changes: dict[str, tuple[str, str]], together: bool = True) -> list[Step]:
     """Parameters to set, from (old, new)."""
-    tls = sorted(name for name in changes if name.startswith("tls-"))
     # A certificate does not go with the key of another, so all of TLS changes at once.
+    tls = sorted(name for name in changes if name.startswith("tls-")) if together else []
     groups = [[name] for name in sorted(changes) if name not in tls] + ([tls] if tls else [])
     steps = []
     for group in groups:
@@ -151,9 +151,10 @@ def make_plan(
     users: dict[str, str] | None,
     own: str,
     refusal: Callable[[str], str],
+    renewed: Collection[str] = (),
 ) -> Plan:
-    """Compares the running server with the candidate. `users` is None where they cannot be compared, and `refusal` says
-    why a parameter cannot be set at run time."""
+    """Compares the running server with the candidate. `users` is None where they cannot be compared, `refusal` says why a
+    parameter cannot be set at run time, and of the parameters in `renewed` the file that they name has another content."""
     plan, changes = Plan(), {}
     # Users come from the ACL file or from redis.conf, and only a start changes which: then all that lets anybody in waits for it.
     users_move = wanted.values["aclfile"] != running.get("aclfile", "")
@@ -172,8 +173,11 @@ def make_plan(
             changes[name] = (old, new)
     plan.restart.update(dict.fromkeys(sorted(texts.read_at_start(wanted)), "it is read when Redis starts, and at no other time"))
     tls = {name for name in changes if name.startswith("tls-")}
+    # Until a server uses TLS, it reads none of the files.
+    tls_in_use = running.get("tls-port", "0") != "0" or "yes" in (running.get("tls-replication"), running.get("tls-cluster"))
     # The first version whose CONFIG SET takes several parameters.
-    if len(tls) > 1 and "appenddirname" not in running:
+    together = "appenddirname" in running
+    if len(tls) > 1 and tls_in_use and not together:
         reason = "Redis before 7.0 takes one parameter at a time, and those of TLS only fit together"
         plan.restart.update(dict.fromkeys(sorted(tls), reason))
     if LISTENING & plan.restart.keys():
@@ -184,7 +188,13 @@ def make_plan(
     if "requirepass" in changes:
         # It sets the default user's password, so that one is looked at again afterwards.
         user_changes.pop("default", None)
-    steps = setting_steps(changes) + user_steps(user_changes, own)
+    steps = setting_steps(changes, together) + user_steps(user_changes, own)
+    # Whichever of its parameters is set, Redis reads all files of TLS anew, also from the same path (updateTlsCfg() in config.c of
+    # 6.x, VOLATILE_CONFIG since 7.0; tried on 6.0, 6.2, 7.0 and 8.0). What does not fit together it refuses, and keeps what it had.
+    read_anew = sorted(name for name in renewed if name.startswith("tls-")) if tls_in_use and not tls else []
+    if read_anew:
+        again = ["CONFIG", "SET", read_anew[0], wanted.values[read_anew[0]]]
+        steps.append(Step(2, read_anew, again, again))
     primary = wanted.values["replicaof"]
     if primary and not texts.role_is_set() and not running.get("replicaof", running.get("slaveof")):
         steps.append(Step(6, ["replicaof"], ["REPLICAOF", *primary.split(" ")], ["REPLICAOF", "NO", "ONE"]))
@@ -195,6 +205,7 @@ def make_plan(
         else:
             plan.steps.append(step)
     shown = {**changes, **{f"user {name}": change for name, change in user_changes.items()}, "replicaof": ("", primary)}
+    shown.update({name: (wanted.values[name], f"{wanted.values[name]} (renewed)") for name in read_anew})
     plan.before = [_line(name, shown[name][0]) for name in plan.applied]
     plan.after = [_line(name, shown[name][1]) for name in plan.applied]
     return plan

@@ -12,7 +12,7 @@ from ._redis_client import Endpoint, RedisClient, RedisError
 from ._redis_directives import Directive, last
 from ._redis_throwaway import stated
 
-_TLS_FILES = ("tls-cert-file", "tls-key-file", "tls-key-file-pass")
+_TLS_FILES = ("tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-ca-cert-file", "tls-ca-cert-dir")
 _LOOPBACK = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::*": "::1", "::": "::1"}
 
 

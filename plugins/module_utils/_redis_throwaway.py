@@ -116,12 +116,24 @@ def unasked(directives: list[Directive], values: dict[str, str]) -> list[tuple[s
 class ThrowAway:
     """A Redis that runs on a candidate within a `with` block, reachable by nobody else, without data or side effects."""
 
-    def __init__(self, server: str, user: str, text: str, lenient: bool = False, users: str | None = None) -> None:
+    def __init__(
+        self,
+        server: str,
+        user: str,
+        text: str,
+        lenient: bool = False,
+        users: str | None = None,
+        files: dict[str, str] | None = None,
+    ) -> None:
         """With `lenient`, files that the candidate names may be missing: in check mode nobody has put them there yet.
 
-        `users` is what the ACL file is to hold; without it, the one that is there is read.
+        `users` is what the ACL file is to hold; without it, the one that is there is read. `files` are those of TLS that are to be
+        installed with the candidate, path to content: they are proven in private copies.
         """
         self._server, self._user, self._text, self._lenient, self._users = server, user, text, lenient, users
+        self._files = files or {}
+        # Of each private copy, the path that the candidate has for it.
+        self._copies: dict[str, str] = {}
         self.directives = parse(text)
         self._skip: set[str] = set()
         self._place = ""
@@ -160,7 +172,7 @@ class ThrowAway:
 
     def meaning(self) -> Meaning:
         """What the candidate comes to."""
-        values = self.client.config()
+        values = {name: self._copies.get(value, value) for name, value in self.client.config().items()}
         for name in _NEUTRAL_TLS_DEFAULTS.keys() & values.keys():
             values[name] = stated(self.directives, name, _NEUTRAL_TLS_DEFAULTS[name])
         for name, default in _NEUTRAL_DEFAULTS.items():
@@ -184,7 +196,7 @@ class ThrowAway:
 
     def _start(self) -> None:
         who = identity(self._user)
-        self._place = tempfile.mkdtemp(prefix="redis-config-")
+        self._place, self._copies = tempfile.mkdtemp(prefix="redis-config-"), {}
         password = random.token_hex(32)
         script = self._script(password)
         if who:
@@ -241,7 +253,7 @@ class ThrowAway:
         for line in self._text.split("\n"):
             words = split(line.strip()) or [""]
             name, first = words[0].lower(), (words[1:] or [""])[0]
-            missing = self._lenient and _NAMES_A_FILE.match(name) and first and not glob.glob(first)
+            missing = self._lenient and _NAMES_A_FILE.match(name) and first and first not in self._files and not glob.glob(first)
             skipped_a_file = skipped_a_file or bool(missing)
             harmful = (
                 # Redis 6 opens the log while it reads the line, and so creates it with the wrong mode.
@@ -250,6 +262,8 @@ class ThrowAway:
                 or (with_modules and "." in name)
                 or (name == "rename-command" and first.lower() in _NEEDED)
             )
+            if first in self._files and name.startswith("tls-"):
+                line = f'{name} "{self._copy(first)}"'
             lines.append("" if missing or harmful else line)
         lines += [f"{name} {value}" for name, (value, _default) in _NEUTRAL.items()]
         lines += [f"{name} no" for name in _UNIT_DECIDES]
@@ -286,8 +300,17 @@ class ThrowAway:
             return f"{aclfile}, user {words[1]}:" if len(words) > 1 else f"{aclfile}, line {match[1]}:"
 
         aclfile = stated(self.directives, "aclfile", "")
+        for private, path in self._copies.items():
+            output = output.replace(private, path)
         copy = re.escape(f"{self._place}/users.acl")
         return re.sub(copy, aclfile, re.sub(rf"{copy}:(\d+):", name, output))
+
+    def _copy(self, path: str) -> str:
+        copy = f"{self._place}/file{len(self._copies)}"
+        with open(copy, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            stream.write(self._files[path])
+        self._copies[copy] = path
+        return copy
 
 
 class _Unresolved(Exception):

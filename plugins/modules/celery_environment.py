@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: celery_environment
-short_description: Write the environment file that all Celery units of a host read
+short_description: Write the environment file that all Celery units of a host read, and the files that it names
 version_added: "0.1.0"
 description:
   - Writes variables to a file that systemd (C(EnvironmentFile=)), a POSIX shell and Python's C(shlex) all read alike.
@@ -30,6 +30,28 @@ options:
     type: bool
     default: false
     version_added: "0.2.0"
+  files:
+    description:
+      - Files that the variables name, such as the certificates of TLS. They get the owner and group of O(path). A missing directory is
+        created.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where the variables say that the file is.
+        type: path
+        required: true
+      content:
+        description: What it holds. It appears in no result or log; in a difference only when it is a certificate.
+        type: str
+      src:
+        description: A file on the host to copy. Give this or O(files[].content), and leave the other out or empty.
+        type: path
+      mode:
+        description: Its mode.
+        type: str
+        default: "0600"
 extends_documentation_fragment:
   - ansible.builtin.files
 attributes:
@@ -51,6 +73,8 @@ EXAMPLES = r"""
       CELERY_BROKER_URL: "{{ {'host': 'redis1', 'password': redis_password} | taskqueue.stack.redis_url }}"
       CELERY_SETTINGS:
         worker_direct: true
+    files:
+      - {path: /etc/celery/tls/ca.crt, content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}", mode: "0640"}
     owner: root
     group: celery
     mode: "0640"
@@ -77,6 +101,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MASK, Masker, value_secrets
+from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, named_files
 from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import ClientError, read_env_file
 
 HEADER = "# Managed by taskqueue.stack: change the inventory, not this file.\n"
@@ -120,10 +145,15 @@ def main() -> None:
             "path": {"type": "path", "default": "/etc/celery/celery.env"},
             "variables": {"type": "dict", "required": True, "no_log": True},
             "backup": {"type": "bool", "default": False},
+            "files": FILES,
         },
         add_file_common_args=True,
         supports_check_mode=True,
     )
+    try:
+        files = named_files(module)
+    except FileProblem as error:
+        module.fail_json(msg=str(error))
     # Ansible would mask every value wherever it occurs in the result, also a "1" or a "celery".
     module.no_log_values.clear()
     path = module.params["path"]
@@ -145,15 +175,27 @@ def main() -> None:
     except ClientError:
         before = {}
 
+    os.umask(0o077)
+    owner, group = module.params["owner"], module.params["group"]
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory) and not module.check_mode:
+        try:
+            os.makedirs(directory)
+            os.chmod(directory, 0o755)
+        except OSError as error:
+            module.fail_json(msg=f"path: cannot create {directory}: {error.strerror}.")
+    outdated = [file for file in files if file.differs]
+    differences = [file.difference() for file in outdated]
+    # Before the environment, which names them.
+    for file in outdated if not module.check_mode else []:
+        try:
+            file.install(module, owner, group)
+        except OSError as error:
+            module.fail_json(msg=f"files: cannot write {file.path}: {error.strerror}.")
     changed = found != content
     backup = {"backup_file": f"{path}.previous"} if changed and found is not None and module.params["backup"] else {}
     if changed and not module.check_mode:
-        os.umask(0o077)
-        directory = os.path.dirname(path)
         try:
-            if not os.path.isdir(directory):
-                os.makedirs(directory)
-                os.chmod(directory, 0o755)
             if backup:
                 module.preserved_copy(path, backup["backup_file"])
             handle, temporary = tempfile.mkstemp(dir=directory)
@@ -164,10 +206,10 @@ def main() -> None:
         module.atomic_move(temporary, path)
     if os.path.exists(path):
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
-    module.exit_json(
-        changed=changed, path=path, **backup,
-        diff={"before_header": path, "after_header": path, "before": shown(before, variables), "after": shown(variables, before)},
-    )
+    corrected = [file for file in files if file.set_attributes(module, owner, group)]
+    environment = {"before_header": path, "after_header": path, "before": shown(before, variables), "after": shown(variables, before)}
+    diff = [environment, *differences] if differences else environment
+    module.exit_json(changed=bool(changed or outdated or corrected), path=path, diff=diff, **backup)
 
 
 if __name__ == "__main__":

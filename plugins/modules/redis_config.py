@@ -48,6 +48,31 @@ options:
       - Passwords may be given as hashes (C(#) and the SHA-256 in hexadecimal), so that nobody reads them in the file.
       - Without it, the ACL file is somebody else's, and is read when Redis starts.
     type: str
+  files:
+    description:
+      - Files that O(content) names, to be proven and installed together with it. The certificates and keys of TLS.
+      - They belong to the user that the service runs as, and to O(group). A missing directory is created.
+      - Of a certificate, its key and its CA it is found out first whether they fit together, and are valid today. The CA has to
+        be the one that signed the certificate.
+      - A running server that uses TLS is told to read them anew, which it does without a restart.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where O(content) says that the file is.
+        type: path
+        required: true
+      content:
+        description: What it holds. It appears in no result or log; in a difference only when it is a certificate.
+        type: str
+      src:
+        description: A file on the host to copy. Give this or O(files[].content), and leave the other out or empty.
+        type: path
+      mode:
+        description: Its mode.
+        type: str
+        default: "0600"
   server:
     description: The server's program, for example V(redis-server) or V(valkey-server).
     type: str
@@ -128,7 +153,7 @@ notes:
   - The throw-away process listens nowhere but on a socket in a private directory, has no data, follows no other server and
     loads no modules.
   - While a start with a new file is still to come, the file of the last one lies beside it with C(.last-good) at the end of
-    its name.
+    its name. So does that of each of O(files) until the server has read the new one.
   - In check mode, files that O(content) names (certificates, ACL) may be missing, as an earlier task would have made them.
   - C(dir) is made when it is missing and its parent is there, and an empty directory of somebody else's becomes O(user)'s.
   - In check mode, ports and C(dir) are looked at even before Redis is installed.
@@ -144,6 +169,26 @@ EXAMPLES = r"""
     mode: "0640"
     service: redis-server
     enabled: true
+
+- name: Configure a Redis that speaks TLS
+  taskqueue.stack.redis_config:
+    content: |
+      bind 127.0.0.1 192.0.2.10
+      port 0
+      tls-port 6379
+      tls-cert-file /etc/redis/tls/redis.crt
+      tls-key-file /etc/redis/tls/redis.key
+      tls-ca-cert-file /etc/redis/tls/ca.crt
+      tls-auth-clients no
+      requirepass "{{ vault_redis_password }}"
+    files:
+      - {path: /etc/redis/tls/redis.crt, src: /etc/pki/acme/redis.crt, mode: "0640"}
+      - {path: /etc/redis/tls/redis.key, src: /etc/pki/acme/redis.key}
+      - {path: /etc/redis/tls/ca.crt, content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}", mode: "0640"}
+    owner: redis
+    group: redis
+    mode: "0640"
+    service: redis-server
 
 - name: Install a configuration, but leave a restart to the night
   taskqueue.stack.redis_config:
@@ -239,12 +284,14 @@ import time
 from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils._certificates import fault
 from ansible_collections.taskqueue.stack.plugins.module_utils._data_directory import Unfit, survey
 from ansible_collections.taskqueue.stack.plugins.module_utils._drop_in import DropIn
 from ansible_collections.taskqueue.stack.plugins.module_utils._kernel import Kernel, settings
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import Masker
+from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, NamedFile, named_files
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
-from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, read, secrets
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import last, masked, parse, read, secrets
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_plan import (
     LAST,
     LISTENING,
@@ -271,6 +318,12 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Sy
 
 # What distributions call the services of both flavors.
 _SERVICES = ("redis-server", "valkey-server", "redis", "valkey")
+# Of a certificate: the directive that names each file, and the variable of the role redis that does.
+TLS_FILES = {
+    "certificate": ("tls-cert-file", "redis_tls_certificate"),
+    "key": ("tls-key-file", "redis_tls_key"),
+    "ca": ("tls-ca-cert-file", "redis_tls_ca"),
+}
 # Descriptors that Redis needs besides its clients' (CONFIG_MIN_RESERVED_FDS in server.h).
 RESERVED_FILES = 32
 
@@ -316,7 +369,7 @@ class RedisConfig:
         if self.service and options["drop_in"] is not None:
             self.drop_in = DropIn(self.service, options["drop_in"], self.systemd, module.atomic_move)
         # The file that the server last started with. It exists while a newer one has not proven itself by a start.
-        self.last_good_path = f"{self.path}.last-good"
+        self.last_good_path = last_good(self.path)
         self.texts = Texts(content, read(self.path), read(self.last_good_path), users)
         self.target = self.texts.target()
         self.file = File(self.path, self.texts.installed, self.target)
@@ -324,6 +377,9 @@ class RedisConfig:
         self.users_file = File(users_path, read(users_path), users) if users_path and users is not None else None
         # In the order in which they are written: redis.conf must not name an ACL file that is not there yet.
         self.files = [file for file in (self.users_file, self.file) if file]
+        # Those that the module is told of file by file, and of these the ones that a failure takes away again.
+        self.named = named_files(module)
+        self.made: list[NamedFile] = []
         known = [text for file in self.files for text in (file.before, file.after) if text] + [content, self.texts.last_good or ""]
         self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))
         self.wanted = Meaning({}, {}, [])
@@ -337,6 +393,7 @@ class RedisConfig:
     def run(self) -> dict:
         """Do it, and say what was done."""
         self._check_input()
+        self._check_certificate()
         missing = self._missing()
         if missing and not self.module.check_mode:
             raise Problem(missing)
@@ -351,7 +408,7 @@ class RedisConfig:
                 file.same = file.before == file.after
             return self._result(Plan(), proven=False)
         try:
-            with ThrowAway(self.program, self.user, self.target, self.module.check_mode, self.texts.users) as proof:
+            with ThrowAway(self.program, self.user, self.target, self.module.check_mode, self.texts.users, self._contents()) as proof:
                 return self._run(proof)
         except Refused as refused:
             raise Problem(
@@ -421,8 +478,9 @@ class RedisConfig:
         restarted = bool(running and self.service and plan.restart and self.module.params["restart"] == "needed")
         started = bool(self.service and not running)
         prepared = bool(self.directory or (self.drop_in and self.drop_in.differs) or (self.kernel and self.kernel.changes))
+        written = self._to_install() or not all(file.same for file in self.files)
         result = {
-            "changed": bool(plan.steps or restarted or started or prepared or self._to_enable() or not all(file.same for file in self.files)),
+            "changed": bool(plan.steps or restarted or started or prepared or self._to_enable() or written),
             "path": self.path,
             "proven": proven,
             "running": running,
@@ -453,7 +511,36 @@ class RedisConfig:
             place = self.wanted.values["dir"]
             before = "missing" if self.directory == "create" else f"owner {pwd.getpwuid(os.stat(place).st_uid).pw_name}"
             shown.append((place, f"{before}\n", f"owner {self.user}, mode 0750\n"))
-        return [{"before_header": what, "after_header": what, "before": before, "after": after} for what, before, after in shown]
+        lines = [{"before_header": what, "after_header": what, "before": before, "after": after} for what, before, after in shown]
+        return lines + [file.difference() for file in self._to_install()]
+
+    def _to_install(self) -> list[NamedFile]:
+        return [file for file in self.named if file.differs]
+
+    def _contents(self) -> dict[str, str]:
+        return {file.path: file.wanted for file in self.named if file.wanted is not None}
+
+    def _renewed(self) -> list[str]:
+        """The directives whose files the running server has not read since they were written, in this run or one that was cut off."""
+        paths = {file.path for file in self.named if file.differs or os.path.exists(last_good(file.path))}
+        return [item.name for item in parse(self.target) if paths & set(item.args)]
+
+    def _check_certificate(self) -> None:
+        directives, contents = parse(self.target), self._contents()
+        paths = {file: " ".join(last(directives, name) or ()) for file, (name, _variable) in TLS_FILES.items()}
+        if paths["certificate"] not in contents or not paths["ca"]:
+            return
+        texts = {file: contents.get(path, read(path) or "") if path else "" for file, path in paths.items()}
+        if self.module.check_mode and not all(texts.values()):
+            return
+        found = fault(**texts, password=" ".join(last(directives, "tls-key-file-pass") or ()))
+        if found:
+            directive, variable = TLS_FILES[found.file]
+            source = {file.path: file.src for file in self.named}.get(paths[found.file])
+            raise Problem(
+                f"{directive} {paths[found.file]}{f' (from {source})' if source else ''} {found.problem}. Nothing was changed. "
+                f"In {variable}, where the role redis is used, {found.remedy}."
+            )
 
     def _check_input(self) -> None:
         if not parse(self.texts.candidate):
@@ -581,7 +668,7 @@ class RedisConfig:
             return Plan(restart={} if self.file.same else {"rename-command": f"the running server does not tell what it runs with: {error}"})
         running["dir"] = os.path.realpath(running["dir"])
         self._respect_file_limit(running, client)
-        plan = make_plan(self.texts, self.wanted, running, users, self.own, proof.refusal)
+        plan = make_plan(self.texts, self.wanted, running, users, self.own, proof.refusal, self._renewed())
         self._check_data(plan, client)
         return plan
 
@@ -668,9 +755,13 @@ class RedisConfig:
         """
         done: list[Step] = []
         try:
+            self._install_files()
             if client and plan.steps:
                 self._wait(client, {"loading": "0"}, "load its data")
                 self._apply(client, plan, done)
+            if client and not {"tls-port", *self._renewed()} & plan.restart.keys():
+                # It has read them, or has no use for them.
+                self._forget_last_good(*(file.path for file in self.named))
             for file in self.files:
                 if not file.same:
                     self._install(file.path, file.after)
@@ -678,6 +769,7 @@ class RedisConfig:
         except BaseException as error:
             if self.file.same or read(self.path) == self.file.before:
                 self._put_users_back()
+            self._put_files_back()
             stuck = self._take_back(client, done)
             if isinstance(error, (OSError, RedisError)):
                 raise Problem(f"{error}. {f'These could not be taken back: {stuck}' if stuck else 'Nothing was changed'}.") from error
@@ -744,6 +836,21 @@ class RedisConfig:
             stream.write(text)
         self.module.atomic_move(temporary, path, unsafe_writes=self.module.params["unsafe_writes"])
 
+    def _install_files(self) -> None:
+        for file in self._to_install():
+            if file.found is None:
+                self.made.append(file)
+            elif not os.path.exists(last_good(file.path)):
+                self.module.preserved_copy(file.path, last_good(file.path))
+            file.install(self.module, self.user, self.module.params["group"])
+
+    def _put_files_back(self) -> None:
+        for file in self.named:
+            if os.path.exists(last_good(file.path)):
+                self.module.atomic_move(last_good(file.path), file.path)
+            elif file in self.made and os.path.exists(file.path):
+                os.unlink(file.path)
+
     def _put_users_back(self) -> None:
         """The ACL file as it was before this run, which is how a redis.conf that is put back needs it."""
         file = self.users_file
@@ -762,7 +869,7 @@ class RedisConfig:
         config.c, ACLSaveToFile() in acl.c). To undo that would make every rewrite a change, so it is done only where others could
         read the file.
         """
-        changed = False
+        changed = any([file.set_attributes(self.module, self.user, self.module.params["group"]) for file in self.named])
         for file in self.files:
             if not os.path.exists(file.path):
                 continue
@@ -823,10 +930,14 @@ class RedisConfig:
 
     def _accept(self) -> None:
         """What is installed is in force: nothing older is needed any more."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.last_good_path)
+        self._forget_last_good(self.path, *(file.path for file in self.named))
         if self.drop_in:
             self.drop_in.accept(self._state())
+
+    def _forget_last_good(self, *paths: str) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(last_good(path))
 
     def _answers(self) -> bool:
         """Whether the service comes up. To be turned away by it is an answer, too."""
@@ -848,6 +959,7 @@ class RedisConfig:
 
     def _put_back(self, was_running: bool) -> str:
         """The state before this run; says what that is."""
+        self._put_files_back()
         settings = bool(self.drop_in and self.drop_in.put_back())
         if os.path.exists(self.last_good_path):
             self.module.atomic_move(self.last_good_path, self.path)
@@ -891,6 +1003,11 @@ class RedisConfig:
         for verb in verbs:
             with contextlib.suppress(SystemdError):
                 self.systemd.systemctl(verb, None if verb == "daemon-reload" else [self.service])
+
+
+def last_good(path: str) -> str:
+    """Where the file lies that a newer one has replaced and that the server last read."""
+    return f"{path}.last-good"
 
 
 def starts_at_boot(service: UnitState) -> bool:
@@ -938,6 +1055,7 @@ def main() -> None:
             "path": {"type": "path", "default": "/etc/redis/redis.conf"},
             "content": {"type": "str", "required": True, "no_log": True},
             "users": {"type": "str", "no_log": True},
+            "files": FILES,
             "server": {"type": "str", "default": "redis-server"},
             "user": {"type": "str"},
             "service": {"type": "str"},
@@ -971,6 +1089,8 @@ def main() -> None:
         run = RedisConfig(module, content, users)
         mask = run.mask
         result = run.run()
+    except FileProblem as problem:
+        module.fail_json(msg=mask(str(problem)), path=module.params["path"], restored=False)
     except Problem as problem:
         module.fail_json(msg=mask(str(problem)), path=module.params["path"], restored=problem.restored)
     except (OSError, RedisError, SystemdError) as error:

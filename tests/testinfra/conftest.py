@@ -47,9 +47,16 @@ def redis_cli(
     user, password = login or (variables.get("redis_admin_user"), variables.get("redis_admin_password") or variables.get("redis_password"))
     words = ["echo", shlex.quote(stdin), "|"] if stdin else []
     words += [f"REDISCLI_AUTH={shlex.quote(password)}"] if authenticate and password else []
-    words += [f"{flavor(variables)}-cli", "-p", str(variables.get("redis_port", 6379))]
+    name, port = flavor(variables), variables.get("redis_port", 6379)
+    # A Redis that speaks TLS alone has a socket for root. sudo logs its command line, but not the environment.
+    words += [f"{name}-cli", "-p", str(port)] if port else ["sudo", "--preserve-env=REDISCLI_AUTH", f"{name}-cli", "-s", f"/run/{name}/{name}.sock"]
     words += ["--user", shlex.quote(user)] if authenticate and user else []
     return host.check_output(" ".join([*words, *map(shlex.quote, command)])).splitlines()
+
+
+def ports(variables: dict) -> list[int]:
+    """Where this host's Redis listens."""
+    return [port for port in (variables.get("redis_port", 6379), variables.get("redis_tls_port", 0)) if port]
 
 
 def workers(variables: dict) -> list[str]:

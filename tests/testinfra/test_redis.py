@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import flavor, is_open, redis_cli
+from conftest import flavor, is_open, ports, redis_cli
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -44,9 +44,8 @@ def test_configuration_belongs_to_the_distribution(host, variables):
 
 
 def test_listens_where_the_inventory_says_and_nowhere_else(host, variables):
-    port = variables.get("redis_port", 6379)
     with host.sudo():
-        listening = {line.split()[3].rsplit(":", 1)[0].strip("[]") for line in _sockets(host, port)}
+        listening = {line.split()[3].rsplit(":", 1)[0].strip("[]") for port in ports(variables) for line in _sockets(host, port)}
     wanted = {address.lstrip("-") for address in variables.get("redis_bind", ["127.0.0.1", "-::1"])}
     assert "127.0.0.1" in wanted or "0.0.0.0" in wanted
     assert listening <= wanted

@@ -24,12 +24,13 @@ def run(*command: str) -> str:
 
 @pytest.fixture(scope="module")
 def secrets() -> set[str]:
-    """Each password as the inventory has it, and as a URL has it."""
+    """Each password as the inventory has it and as a URL has it, and a line of each private key."""
     hosts = json.loads(run("ansible-inventory", INVENTORY, "--list"))["_meta"]["hostvars"].values()
     names = ("redis_password", "redis_admin_password", "redis_celery_password", "celery_flower_password")
     passwords = {host[name] for host in hosts for name in names if host.get(name)}
     passwords |= {password for host in hosts for user in host.get("redis_users", []) for password in user.get("passwords", [])}
-    return passwords | {quote(password, safe="") for password in passwords}
+    keys = (REPOSITORY / ".cache/testbed" / os.environ["MOLECULE_SCENARIO_NAME"] / "tls").glob("*.key")
+    return passwords | {quote(password, safe="") for password in passwords} | {key.read_text().splitlines()[1] for key in keys}
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,17 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], "molecule/shared")))
+
+from certificates import Authority  # pylint: disable=wrong-import-position
 
 testinfra_hosts = ["ansible://all"]
 
@@ -46,6 +51,23 @@ def flower(name: str, words: list[str], **variables: object) -> Case:
 
 RHEL10 = {"os_family": "RedHat", "distribution": "RedHat", "distribution_version": "10.0", "distribution_major_version": "10"}
 
+AUTHORITY = Authority()
+STRANGER = Authority(name="somebody else's CA")
+# The names by which the hosts of these inventories are reached.
+NAMES = ("ubuntu2404", "rhel9")
+
+
+def pem(part: str, *pair: str) -> dict:
+    """Certificate and key, as variables of the role redis (redis_tls) or celery_app (celery_app_tls)."""
+    certificate, key = pair
+    return {f"{part}_certificate": certificate, f"{part}_key": key}
+
+
+def tls(name: str, words: list[str], **changes: object) -> Case:
+    good = {"redis_bind": ["0.0.0.0"], "redis_password": "secret", "redis_tls_port": 6380, "redis_tls_ca": AUTHORITY.pem}
+    return Case(name, words, {**good, **pem("redis_tls", *AUTHORITY.issue(*NAMES)), **changes})
+
+
 CASES = [
     # Redis: types and ranges
     Case("port_is_text", ["redis_port", "int"], {"redis_port": "six"}),
@@ -66,6 +88,45 @@ CASES = [
     Case("protected_mode_no_as_text", ["protected-mode", "redis_password"], {"redis_config": {"protected-mode": "no"}}),
     Case("protected_mode_no_in_capitals", ["protected-mode", "redis_password"], {"redis_config": {"PROTECTED-MODE": "no"}}),
     Case("password_with_line_break", ["redis_password", "line break"], {"redis_password": "a\nb"}),
+    # Redis: TLS
+    tls("tls_port_of_plain_text", ["redis_tls_port and redis_port are both 6379", "redis_port: 0"], redis_tls_port=6379),
+    tls("tls_port_too_high", ["redis_tls_port is 70000", "1 to 65535"], redis_tls_port=70000),
+    tls("tls_files_without_a_port", ["redis_tls_port is 0", "plain text"], redis_tls_port=0),
+    tls("neither_plain_nor_tls", ["redis_port is 0", "redis_tls_port"], redis_port=0, redis_tls_port=0),
+    tls("key_without_a_certificate", ["redis_tls_certificate is empty", "redis_tls_key"], redis_tls_certificate=""),
+    tls("tls_without_a_ca", ["redis_tls_ca is empty"], redis_tls_ca=""),
+    tls("certificate_that_the_control_node_lacks", ["/nowhere/redis.crt"],
+        redis_tls_certificate="{{ lookup('ansible.builtin.file', '/nowhere/redis.crt') }}"),
+    tls("certificate_that_the_host_lacks", ["redis_tls_certificate", "/nowhere/redis.crt", "no such file"],
+        redis_tls_certificate="/nowhere/redis.crt"),
+    tls("certificate_is_a_relative_path", ["redis_tls_certificate", "neither PEM text", "absolute path"], redis_tls_certificate="tls/redis.crt"),
+    tls("certificate_is_no_pem", ["redis_tls_certificate holds no certificate"], redis_tls_certificate="-----BEGIN CERTIFICATE-----\nMII\n"),
+    tls("key_of_another_certificate", ["redis_tls_key is not the key of the certificate"], redis_tls_key=AUTHORITY.issue(*NAMES)[1]),
+    tls("key_with_a_password", ["redis_tls_key is encrypted", "tls-key-file-pass"],
+        **pem("redis_tls", *AUTHORITY.issue(*NAMES, password="open sesame"))),
+    tls("certificate_has_expired", ["redis_tls_certificate has expired", "renew it"],
+        **pem("redis_tls", *AUTHORITY.issue(*NAMES, start=-3, end=-1))),
+    tls("certificate_is_not_valid_yet", ["redis_tls_certificate is not valid yet", "clock"],
+        **pem("redis_tls", *AUTHORITY.issue(*NAMES, start=1))),
+    tls("certificate_of_another_ca", ["redis_tls_ca did not sign the certificate"], redis_tls_ca=STRANGER.pem),
+    tls("certificate_of_a_client", ["redis_tls_certificate is not for a server", "serverAuth"],
+        **pem("redis_tls", *AUTHORITY.issue(*NAMES, purpose="client"))),
+    tls("certificate_of_another_host", ["redis_address is", "the certificate does not name", "alternative names"],
+        **pem("redis_tls", *AUTHORITY.issue("redis.example.com"))),
+    tls("tls_for_nobody_elsewhere", ["redis_bind is loopback alone", "redis_address: localhost"], redis_bind=["127.0.0.1"]),
+    tls("unknown_way_to_ask_clients", ["redis_tls_auth_clients", "no, optional, yes"], redis_tls_auth_clients="maybe"),
+    tls("certificate_among_directives", ["tls-cert-file", "redis_tls_certificate"], redis_config={"tls-cert-file": "/x"}),
+    tls("mutual_tls_and_workers_without_a_certificate", ["redis_tls_auth_clients: yes", "celery_app_tls_certificate is empty"],
+        redis_tls_auth_clients="yes"),
+    tls("worker_key_without_a_certificate", ["celery_app_tls_key is set", "celery_app_tls_certificate is empty"],
+        celery_app_tls_key=AUTHORITY.issue("worker")[1]),
+    tls("worker_certificate_has_expired", ["celery_app_tls_certificate has expired"],
+        **pem("celery_app_tls", *AUTHORITY.issue("worker", purpose="client", start=-3, end=-1))),
+    tls("worker_certificate_of_another_ca", ["redis_tls_ca did not sign the certificate"],
+        **pem("celery_app_tls", *STRANGER.issue("worker", purpose="client"))),
+    tls("worker_certificate_of_a_server", ["celery_app_tls_certificate is not for a client"],
+        **pem("celery_app_tls", *AUTHORITY.issue("worker", purpose="server"))),
+    tls("worker_ca_that_the_host_lacks", ["celery_app_tls_ca", "/nowhere/ca.crt", "no such file"], celery_app_tls_ca="/nowhere/ca.crt"),
     # Redis: directives
     Case("bind_among_directives", ["bind", "redis_bind"], {"redis_config": {"bind": "0.0.0.0"}}),
     Case("password_among_directives", ["requirepass", "redis_password"], {"redis_config": {"requirepass": "x"}}),

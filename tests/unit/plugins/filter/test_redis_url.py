@@ -31,7 +31,7 @@ def read_backend(url: str) -> dict:
     ({"host": "10.0.0.1", "password": "p"}, "redis://:p@10.0.0.1:6379/0"),
     ({"host": "h", "username": "u/", "password": "p@"}, "redis://u%2F:p%40@h:6379/0"),
     ({"host": "::1"}, "redis://[::1]:6379/0"),
-    ({"host": "h", "tls": "yes"}, "rediss://h:6379/0?ssl_cert_reqs=required"),
+    ({"host": "h", "tls": "yes"}, "rediss://h:6379/0?ssl_cert_reqs=required&ssl_check_hostname=true"),
     ({**TLS, "cert_reqs": "none"}, "rediss://h:6379/0?ssl_cert_reqs=none"),
     ({"sentinels": ["a:1", {"host": "b"}, "[::1]:3"], "db": 1, "password": "p"},
      "sentinel://:p@a:1/1;sentinel://:p@b:26379/1;sentinel://:p@[::1]:3/1"),
@@ -63,7 +63,7 @@ def test_ipv6_survives(host: str) -> None:
 def test_tls_survives() -> None:
     files = {"ca_certs": "/etc/a b+c&d=é/ca.pem", "certfile": "/c.pem", "keyfile": "/k.pem"}
     url = redis_url({**TLS, "password": SECRET, **files})
-    wanted = {"ssl_cert_reqs": ssl.CERT_REQUIRED, **{f"ssl_{key}": path for key, path in files.items()}}
+    wanted = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, **{f"ssl_{key}": path for key, path in files.items()}}
     assert kombu.Connection(url).ssl == wanted
     assert wanted.items() <= read_backend(url).items()
     assert {**wanted, "ssl_cert_reqs": "required"}.items() <= parse_url(url).items()

@@ -44,6 +44,8 @@ DEFAULTS = {
     "supervised": "no",
     "syslog-enabled": "no",
     "timeout": "0",
+    "tls-auth-clients": "yes",
+    "tls-ca-cert-file": "",
     "tls-cert-file": "",
     "tls-key-file": "",
     "tls-port": "0",
@@ -66,6 +68,8 @@ class State:
     def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.values = dict(DEFAULTS)
+        # Of each file of TLS, what it held when it was read.
+        self.loaded: dict[str, str] = {}
         self.users: dict[str, list[str]] = {}
         saves: list[str] = []
         for number, line in enumerate(text.split("\n"), start=1):
@@ -145,7 +149,19 @@ class State:
             if not digits or (unit and unit not in SIZES):
                 raise Refusal("argument must be a memory value")
             value = str(int(digits) * SIZES.get(unit, 1))
+        if name.startswith("tls-") and name.endswith("-file") and value:
+            self.load_file(name, value)
         self.values[name] = value
+
+    def load_file(self, name: str, path: str) -> None:
+        try:
+            with open(path, encoding="utf-8") as stream:
+                text = stream.read()
+        except OSError as error:
+            raise Refusal(f"Failed to load certificate: {path}: {error.strerror}") from error
+        if text.startswith("refuse this"):
+            raise Refusal("ERR CONFIG SET failed - Unable to update TLS configuration. Check server logs.")
+        self.loaded[name] = text
 
     def allows(self, user: str, password: str) -> bool:
         rules = self.users.get(user, [])
@@ -193,6 +209,9 @@ class Connection(socketserver.StreamRequestHandler):
             os._exit(0)
         if command == "ACL":
             return self.acl(state, words)
+        if words[0] == "GET" and words[1].startswith("loaded "):
+            name = words[1].partition(" ")[2]
+            return array([words[1], state.loaded.get(name, "")])
         if words[0] == "GET":
             names = [name for name in state.values if words[1] in ("*", name) or (words[1] == "*port" and name.endswith("port"))]
             return array([word for name in names for word in (name, state.values[name])])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.taskqueue.stack.molecule.shared.certificates import Authority
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import Endpoint, RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import parse
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect, endpoints, logins
@@ -178,3 +180,77 @@ class TestConnect:
     def test_no_password_goes_to_another_machine(self) -> None:
         # An address of TEST-NET-3 (RFC 5737), which no machine has.
         assert connect([parse("bind 203.0.113.7\n")], ("hunter22",), None, "/x") is None
+
+
+class TlsServer:
+    """Answers PONG to whoever has a certificate of its CA, with the certificate that it was started with."""
+
+    def __init__(self, place: Path, authority: Authority, **validity: float) -> None:
+        self.files = {"tls-cert-file": place / "s.crt", "tls-key-file": place / "s.key", "tls-ca-cert-file": place / "ca.crt"}
+        self.authority = authority
+        self.renew(**validity)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.files["tls-cert-file"], self.files["tls-key-file"])
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def renew(self, **validity: float) -> None:
+        certificate, key = self.authority.issue("redis1", **validity)
+        for path, text in zip(self.files.values(), (certificate, key, self.authority.pem)):
+            path.write_text(text)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                with self.context.wrap_socket(self.listener.accept()[0], server_side=True) as connection:
+                    connection.recv(100)
+                    connection.sendall(b"+PONG\r\n")
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+
+    def ping(self) -> object:
+        files = tuple((name, str(path)) for name, path in self.files.items())
+        with RedisClient(Endpoint(host="127.0.0.1", port=self.listener.getsockname()[1], tls=files)) as client:
+            return client.call("PING")
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[Callable[..., TlsServer]]:
+    servers = []
+
+    def start(**validity: float) -> TlsServer:
+        servers.append(TlsServer(tmp_path, Authority(), **validity))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.listener.close()
+
+
+def test_a_server_with_a_certificate_of_its_ca_is_the_one(tls_server: Callable[..., TlsServer]) -> None:
+    server = tls_server()
+    assert server.ping() == "PONG"
+    # The file has been renewed, and the server has not read it yet.
+    server.renew()
+    assert server.ping() == "PONG"
+
+
+def test_a_server_whose_own_certificate_has_expired_is_still_the_one(tls_server: Callable[..., TlsServer]) -> None:
+    server = tls_server(start=-3, end=-1)
+    assert server.ping() == "PONG"
+    before = server.files["tls-cert-file"].read_text()
+    server.renew()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        server.ping()
+    Path(f"{server.files['tls-cert-file']}.last-good").write_text(before)
+    assert server.ping() == "PONG"
+
+
+def test_a_stranger_s_certificate_is_refused(tls_server: Callable[..., TlsServer]) -> None:
+    server = tls_server()
+    server.authority = Authority(name="another")
+    server.renew()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        server.ping()

@@ -134,11 +134,29 @@ def test_tls_changes_at_once_or_not_at_all() -> None:
     candidate = "tls-cert-file /c\ntls-key-file /k\ntls-port 6380\n"
     values = {"tls_cert_file": "/c", "tls_key_file": "/k", "tls_port": "6380"}
     assert commands(plan(candidate, **values).steps) == ["CONFIG SET tls-cert-file /c tls-key-file /k tls-port 6380"]
-    before_7 = {name: value for name, value in RUNNING.items() if name != "appenddirname"}
+    before_7 = {name: value for name, value in RUNNING.items() if name != "appenddirname"} | {"tls-port": "6379"}
     found = make_plan(
         Texts(candidate), Meaning({**before_7, "tls-cert-file": "/c", "tls-key-file": "/k", "tls-port": "6380"}, {}, []), before_7, {}, "", lambda _name: ""
     )
     assert (found.steps, sorted(found.restart)) == ([], ["tls-cert-file", "tls-key-file", "tls-port"])
+
+
+def test_tls_is_switched_on_step_by_step_where_there_is_no_other_way() -> None:
+    candidate = "tls-cert-file /c\ntls-key-file /k\ntls-port 6380\n"
+    before_7 = {name: value for name, value in RUNNING.items() if name != "appenddirname"}
+    wanted = Meaning({**before_7, "tls-cert-file": "/c", "tls-key-file": "/k", "tls-port": "6380"}, {}, [])
+    found = make_plan(Texts(candidate), wanted, before_7, {}, "", lambda _name: "")
+    assert (found.applied, found.restart) == (["tls-cert-file", "tls-key-file", "tls-port"], {})
+
+
+def test_renewed_files_are_read_anew_where_they_are_in_use() -> None:
+    wanted = Meaning({**RUNNING, "tls-cert-file": "/c", "tls-key-file": "/k", "tls-port": "6380"}, {}, [])
+    candidate = "tls-cert-file /c\ntls-key-file /k\ntls-port 6380\n"
+    found = make_plan(Texts(candidate), wanted, wanted.values, {}, "", lambda _name: "", ["tls-cert-file", "tls-key-file"])
+    assert commands(found.steps) == ["CONFIG SET tls-cert-file /c"]
+    assert found.applied == ["tls-cert-file", "tls-key-file"]
+    unused = Meaning({**wanted.values, "tls-port": "0"}, {}, [])
+    assert make_plan(Texts("tls-cert-file /c\n"), unused, unused.values, {}, "", lambda _name: "", ["tls-cert-file"]).steps == []
 
 
 def test_where_the_server_listens_changes_at_once() -> None:

@@ -90,9 +90,19 @@ def test_files_may_be_missing_in_check_mode(server: str, tmp_path: Path) -> None
 
 
 def test_certificates_are_read(server: str) -> None:
-    with ThrowAway(server, USER, "tls-port 7001\ntls-cert-file /x\n") as proof:
+    with ThrowAway(server, USER, f"tls-port 7001\ntls-cert-file {__file__}\n") as proof:
         assert proof.client.config()["tls-replication"] == "yes"
         assert proof.meaning().values["tls-replication"] == "no"
+
+
+def test_files_to_come_are_proven_in_private_copies(server: str) -> None:
+    text, files = "tls-port 7001\ntls-cert-file /new.crt\n", {"/new.crt": "certificate"}
+    with ThrowAway(server, USER, text, files=files) as proof:
+        assert proof.client.config()["tls-cert-file"] != "/new.crt"
+        assert proof.meaning().values["tls-cert-file"] == "/new.crt"
+    with pytest.raises(Refused, match="Unable to update TLS"):
+        with ThrowAway(server, USER, text, files={"/new.crt": "refuse this"}):
+            pass
 
 
 @pytest.mark.parametrize(

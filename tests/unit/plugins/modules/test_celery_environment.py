@@ -114,3 +114,31 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     result = run(tmp_path / "file" / "celery.env", variables={"A": "1"})
     assert result["failed"]
     assert str(tmp_path / "file") in result["msg"]
+
+
+def test_files_come_with_it(path: Path) -> None:
+    source = path.parent.parent / "source.crt"
+    source.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    files = [
+        {"path": f"{path.parent}/tls/ca.crt", "src": str(source), "content": "", "mode": "0640"},
+        {"path": f"{path.parent}/tls/client.key", "content": key, "src": ""},
+    ]
+    assert run(path, check=True, variables={"A": "1"}, files=files)["changed"]
+    assert not path.parent.exists()
+    result = run(path, variables={"A": "1"}, files=files)
+    assert [side["after_header"] for side in result["diff"]] == [str(path), *(file["path"] for file in files)]
+    assert "c2VjcmV0" not in json.dumps(result)
+    assert (path.parent / "tls/ca.crt").read_text() == source.read_text()
+    assert (path.parent / "tls/client.key").stat().st_mode & 0o777 == 0o600
+    assert (path.parent / "tls").stat().st_mode & 0o777 == 0o750
+    assert not run(path, variables={"A": "1"}, files=files)["changed"]
+    (path.parent / "tls/client.key").chmod(0o644)
+    assert run(path, variables={"A": "1"}, files=files)["changed"]
+    assert (path.parent / "tls/client.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("content", "src"), [("", ""), ("text", "/etc/hostname")])
+def test_a_file_has_one_source(path: Path, content: str, src: str) -> None:
+    assert "of content and src" in run(path, variables={"A": "1"}, files=[{"path": "/x", "content": content, "src": src}])["msg"]
+    assert "no such file" in run(path, variables={"A": "1"}, files=[{"path": "/x", "src": "/nowhere"}])["msg"]

@@ -20,6 +20,7 @@ import pytest
 
 from ansible.module_utils import basic
 
+from ansible_collections.taskqueue.stack.molecule.shared import certificates
 from ansible_collections.taskqueue.stack.plugins.module_utils import _drop_in, _unit_records
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import Endpoint, RedisClient
 from ansible_collections.taskqueue.stack.plugins.modules import redis_config
@@ -658,3 +659,133 @@ def test_more_memory_than_the_machine_has_is_a_warning(host: Host) -> None:
     assert "of memory" not in host.output
     host.run(host.content("maxmemory 1048576gb"))
     assert "maxmemory is 1125899906842624" in host.output
+
+
+class Tls:
+    """What a candidate says of TLS, and the files to go with it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.place = host.path.parent / "tls"
+        self.authority = certificates.Authority()
+        self.texts: dict[str, str] = {}
+        self.renew()
+
+    def renew(self, remark: str = "", **options: object) -> None:
+        certificate, key = self.authority.issue("redis1", **options)
+        self.texts = {"redis.crt": remark + certificate, "redis.key": key, "ca.crt": self.authority.pem}
+
+    def content(self, *lines: str) -> str:
+        names = {"tls-cert-file": "redis.crt", "tls-key-file": "redis.key", "tls-ca-cert-file": "ca.crt"}
+        return self.host.content("tls-port 6380", *(f"{name} {self.place}/{file}" for name, file in names.items()), *lines)
+
+    def run(self, *lines: str, **options: object) -> dict:
+        files = [{"path": f"{self.place}/{name}", "content": text} for name, text in self.texts.items()]
+        return self.host.service(self.content(*lines), files=files, **options)
+
+    def files(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.place.iterdir()}
+
+
+@pytest.fixture
+def tls(host: Host) -> Tls:
+    found = Tls(host)
+    assert "failed" not in found.run()
+    return found
+
+
+def test_files_are_installed_with_the_candidate(host: Host, tls: Tls) -> None:
+    assert tls.files() == tls.texts
+    assert (tls.place / "redis.key").stat().st_mode & 0o777 == 0o600
+    assert host.ask("loaded tls-cert-file") == tls.texts["redis.crt"]
+    assert tls.run()["changed"] is False
+
+
+def test_a_renewed_certificate_is_read_by_the_process_that_runs(host: Host, tls: Tls) -> None:
+    process = host.process.pid
+    tls.renew()
+    assert tls.run(check=True)["applied"] == ["tls-cert-file", "tls-key-file"]
+    assert tls.files() != tls.texts
+    result = tls.run(diff=True)
+    assert (result["applied"], result["restarted"]) == (["tls-cert-file", "tls-key-file"], False)
+    assert host.process.pid == process
+    assert host.ask("loaded tls-cert-file") == tls.texts["redis.crt"]
+    assert tls.files() == tls.texts
+    assert tls.run()["changed"] is False
+
+
+def test_a_renewal_that_was_cut_off_is_completed(host: Host, tls: Tls) -> None:
+    (tls.place / "redis.crt").rename(tls.place / "redis.crt.last-good")
+    tls.renew()
+    for name, text in tls.texts.items():
+        (tls.place / name).write_text(text)
+    assert host.ask("loaded tls-cert-file") != tls.texts["redis.crt"]
+    assert tls.run()["applied"] == ["tls-cert-file"]
+    assert host.ask("loaded tls-cert-file") == tls.texts["redis.crt"]
+    assert tls.files() == tls.texts
+
+
+def test_files_that_the_binary_refuses_are_not_installed(host: Host, tls: Tls) -> None:
+    before = tls.files()
+    tls.renew(remark="refuse this")
+    result = tls.run()
+    assert "does not accept" in result["msg"] and "Unable to update TLS" in result["msg"]
+    assert tls.files() == before
+
+
+def test_files_that_the_running_server_refuses_are_taken_back(host: Host, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tls.files()
+    monkeypatch.setattr(redis_config.ThrowAway, "_copy", lambda _proof, path: path)
+    tls.renew(remark="refuse this")
+    assert "Nothing was changed" in tls.run()["msg"]
+    assert tls.files() == before
+    assert host.ask("loaded tls-cert-file") == before["redis.crt"]
+
+
+def test_files_that_a_start_fails_with_are_taken_back(host: Host, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tls.files()
+    monkeypatch.setattr(redis_config.ThrowAway, "_copy", lambda _proof, path: path)
+    host.stop()
+    tls.renew(remark="refuse this")
+    assert tls.run()["restored"] is False
+    assert tls.files() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "other_key", "words"),
+    [
+        ({"end": -0.1}, False, ["tls-cert-file", "expired", "redis_tls_certificate"]),
+        ({"start": 1}, False, ["not valid yet"]),
+        ({}, True, ["tls-key-file", "not the key", "redis_tls_key"]),
+    ],
+)
+def test_a_certificate_that_clients_would_refuse_changes_nothing(tls: Tls, options, other_key, words) -> None:
+    before = tls.files()
+    tls.renew(**options)
+    if other_key:
+        tls.texts["redis.key"] = tls.authority.issue("redis1")[1]
+    result = tls.run("maxmemory 1gb")
+    assert [word for word in [*words, "Nothing was changed"] if word not in result["msg"]] == []
+    assert tls.files() == before
+
+
+def test_files_may_come_from_the_host(host: Host, tls: Tls) -> None:
+    source = host.path.parent / "elsewhere.crt"
+    files = [{"path": f"{tls.place}/{name}", "content": text} for name, text in tls.texts.items()]
+    files[0] = {"path": files[0]["path"], "src": str(source), "content": ""}
+    result = host.service(tls.content(), files=files)
+    assert str(source) in result["msg"] and "no such file" in result["msg"]
+    assert "failed" not in host.service(tls.content(), files=files, check=True)
+    source.write_text(tls.texts["redis.crt"])
+    assert host.service(tls.content(), files=files)["changed"] is False
+
+
+def test_no_key_leaves_the_module(host: Host, tls: Tls) -> None:
+    tls.renew()
+    body = tls.texts["redis.key"].splitlines()[1]
+    result = tls.run(diff=True)
+    assert body not in host.output
+    headers = {side["after_header"]: side for side in result["diff"]}
+    assert "not to be shown" in headers[f"{tls.place}/redis.key"]["after"]
+    assert headers[f"{tls.place}/redis.crt"]["after"] == tls.texts["redis.crt"]
+    assert result["invocation"]["module_args"]["files"][1]["content"] != tls.texts["redis.key"]
