@@ -68,6 +68,10 @@ def tls(name: str, words: list[str], **changes: object) -> Case:
     return Case(name, words, {**good, **pem("redis_tls", *AUTHORITY.issue(*NAMES)), **changes})
 
 
+def user(name: str, words: list[str], **keys: object) -> Case:
+    return Case(name, words, {"redis_users": [{"name": "shop", "passwords": ["secret"], **keys}]})
+
+
 CASES = [
     # Redis: types and ranges
     Case("port_is_text", ["redis_port", "int"], {"redis_port": "six"}),
@@ -294,6 +298,40 @@ CASES = [
          worker(unit_options={"TimeoutStopSec": 5})),
     Case("unit_option_of_two_lines", ["celery_worker_unit_options", "line break"],
          {"celery_worker_unit_options": {"MemoryMax": "1G\nUser=root"}}),
+    # Redis: users
+    Case("two_users_of_one_name", ["redis_users names shop more than once"],
+         {"redis_users": [{"name": "shop", "passwords": ["a"]}, {"name": "shop", "passwords": ["b"]}]}),
+    Case("user_of_the_name_of_celery_s", ["redis_users names shop more than once", "redis_celery_user"],
+         {"redis_users": [{"name": "shop", "passwords": ["a"]}], "redis_celery_user": "shop", "redis_celery_password": "b"}),
+    user("user_named_default", ["redis_users names the user default", "redis_default_user_enabled"], name="default"),
+    user("user_named_with_a_space", ['the name "a b"', "without spaces"], name="a b"),
+    Case("user_without_a_name", ["redis_users", "missing", "name"], {"redis_users": [{"passwords": ["secret"]}]}),
+    user("unknown_key_of_a_user", ["redis_users", "password"], password="secret"),
+    user("user_without_a_password", ["no password for shop", "enabled: false"], passwords=[]),
+    user("user_with_an_empty_password", ["empty password for shop"], passwords=[""]),
+    user("password_and_nopass", ["passwords and nopass for shop"], nopass=True),
+    Case("nopass_on_the_network", ["nopass for shop", "0.0.0.0"],
+         {"redis_bind": ["0.0.0.0"], "redis_password": "secret", "redis_users": [{"name": "shop", "nopass": True}]}),
+    user("password_among_the_hashes", ["password_hashes of shop", "64 digits"], password_hashes=["secret"]),
+    user("command_without_a_sign", ['"get" among the commands of shop', "+command"], commands=["get"]),
+    user("key_with_a_space", ["white space among the keys of shop"], keys=["my keys"]),
+    user("selectors_before_7", ["selectors for shop", "7.0", "6.2"], selectors=[{"keys": ["a"], "commands": ["+get"]}]),
+    user("keys_for_reading_before_7", ["keys for reading", "7.0", "6.2"], keys=["%R~a"]),
+    Case("channels_before_6_2", ["channels for shop", "6.2", "6.0"],
+         {"redis_users": [{"name": "shop", "passwords": ["secret"], "channels": ["news"]}],
+          "ansible_facts": {"os_family": "Debian", "distribution": "Debian", "distribution_version": "11.11",
+                            "distribution_major_version": "11"}}),
+    Case("celery_user_without_a_password", ["redis_celery_user is celery", "redis_celery_password is empty"], {"redis_celery_user": "celery"}),
+    Case("celery_password_without_a_user", ["redis_celery_password is set", "name the user"], {"redis_celery_password": "secret"}),
+    Case("celery_user_named_default", ['redis_celery_user is "default"'], {"redis_celery_user": "default", "redis_celery_password": "secret"}),
+    Case("celery_as_the_administrator", ["redis_celery_user and redis_admin_user are both ops"],
+         {name: "ops" for name in ("redis_celery_user", "redis_celery_password", "redis_admin_user", "redis_admin_password")}),
+    Case("old_passwords_of_nobody", ["redis_celery_old_passwords", "name that user"], {"redis_celery_old_passwords": ["secret"]}),
+    Case("nobody_may_configure", ["redis_default_user_enabled is false", "redis_admin_user"], {"redis_default_user_enabled": False}),
+    Case("default_user_off_and_none_for_celery", ["default user is off", "redis_celery_user"],
+         {"redis_default_user_enabled": False, "redis_admin_user": "ops", "redis_admin_password": "secret"}),
+    Case("users_among_directives", ["redis_config names user", "redis_users"], {"redis_config": {"user": "shop on"}}),
+    Case("masteruser_among_directives", ["masteruser", "redis_admin_user"], {"redis_config": {"masteruser": "ops"}}),
 ]
 
 

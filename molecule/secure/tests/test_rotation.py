@@ -1,0 +1,52 @@
+"""The workers get another password while a task runs, as docs/access-control.md says it, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from conftest import redis_cli, result, send
+
+testinfra_hosts = ["ansible://ubuntu2404"]
+
+INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], ".cache/testbed/secure/inventory")
+NEW = "s3cure rotated pass"
+# Longer than a play that gives the workers the new password, and less than their stop_timeout.
+TASK_LASTS = 40
+
+
+def playbook(name: str, **variables: object) -> None:
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars={json.dumps(variables)}", f"taskqueue.stack.{name}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def is_valid(host, variables, password: str) -> bool:
+    return redis_cli(host, variables, "PING", login=("celery", password)) == ["PONG"]
+
+
+def test_a_password_is_rotated_under_a_running_task(host):
+    variables = host.ansible.get_variables()
+    old = variables["redis_celery_password"]
+    tasks = [send(host, "taskqueue_example.sleep", TASK_LASTS, worker=f"{name}@ubuntu2404") for name in ("default", "reports")]
+    connected = redis_cli(host, variables, "CLIENT", "LIST")
+
+    # Both are valid, and then the workers are told.
+    playbook("redis", redis_celery_old_passwords=[NEW])
+    assert is_valid(host, variables, old) and is_valid(host, variables, NEW)
+    # Nobody was disconnected for it.
+    ids = {line.split()[0] for line in connected if "user=celery" in line}
+    assert ids & {line.split()[0] for line in redis_cli(host, variables, "CLIENT", "LIST")}
+    playbook("celery", redis_celery_password=NEW, redis_celery_old_passwords=[old])
+    assert [result(host, task, timeout=60) for task in tasks] == [TASK_LASTS] * 2
+    with host.sudo():
+        for task in tasks:
+            assert host.check_output("journalctl --no-pager --unit=celery-worker@*").count(f"{task}] received") == 1
+        assert NEW.replace(" ", "%20") in host.check_output("cat /etc/celery/celery.env")
+
+    # Back to what the inventory says.
+    playbook("celery", redis_celery_old_passwords=[NEW])
+    playbook("redis")
+    assert is_valid(host, variables, old) and not is_valid(host, variables, NEW)
