@@ -141,7 +141,9 @@ class Consuming(bootsteps.StartStopStep):
         limits = {"socket_timeout": PROBE, "socket_connect_timeout": PROBE}
         try:
             with self._consumer.app.connection_for_read(transport_options=limits) as connection:
-                connection.transport.establish_connection()
+                # One attempt, where connect() would make two, with a pause between them.
+                transport = connection.transport
+                transport.close_connection(transport.establish_connection())
         except Exception as error:  # of any kind: it is no use either way
             logger.debug("The broker does not answer: %r", error)
             return False
