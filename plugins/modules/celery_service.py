@@ -35,8 +35,8 @@ options:
         description:
           - The text of its file. Must hold the words C(Managed by taskqueue.stack), by which the file is known as one that this
             module may change and remove. Must hold no secret, since everybody on the host can read it.
+          - Without it, the file is left as it is, and must be there.
         type: str
-        required: true
   pattern:
     description:
       - Shell pattern of unit names, which the names in O(units) must match. Units of such a name that are not in O(units), and whose
@@ -74,8 +74,9 @@ options:
   restart:
     description:
       - What to do with running units that run something outdated. With V(never), they are only named in RV(restart_required).
+      - V(always) restarts every running unit.
     type: str
-    choices: [needed, never]
+    choices: [needed, never, always]
     default: needed
   settle:
     description:
@@ -198,7 +199,7 @@ ARGUMENT_SPEC = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {"name": {"type": "str", "required": True}, "content": {"type": "str", "required": True}},
+        "options": {"name": {"type": "str", "required": True}, "content": {"type": "str"}},
     },
     "pattern": {"type": "str"},
     "absent": {"type": "list", "elements": "str", "default": []},
@@ -206,7 +207,7 @@ ARGUMENT_SPEC = {
     "pending": {"type": "bool", "default": False},
     "enabled": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
-    "restart": {"type": "str", "choices": ["needed", "never"], "default": "needed"},
+    "restart": {"type": "str", "choices": ["needed", "never", "always"], "default": "needed"},
     "settle": {"type": "float", "default": 3},
 }
 UNIT_DIRECTORY = "/etc/systemd/system"
@@ -271,6 +272,8 @@ def validate(params: dict) -> None:
         if params["pattern"] and not fnmatch.fnmatchcase(name, params["pattern"]):
             raise ServiceError(f"units: {name} does not match pattern {params['pattern']!r}, so it would not be removed when it is taken out")
     for unit in params["units"]:
+        if unit["content"] is None:
+            continue
         lines = [line.strip() for line in unit["content"].splitlines()]
         if MARKER not in unit["content"]:
             raise ServiceError(f"units: the content of {unit['name']} lacks a comment with the words {MARKER!r}")
@@ -334,10 +337,12 @@ class Service:
         self._reload = bool(self._stale) or any(unit.write or unit.state.needs_reload for unit in self._units)
         self._decide()
 
-    def _examine(self, name: str, content: str) -> Unit:
-        content = content.rstrip("\n") + "\n"
+    def _examine(self, name: str, content: str | None) -> Unit:
         path = os.path.join(UNIT_DIRECTORY, name)
         found = read_own_unit(path)
+        if content is None and found is None:
+            raise ServiceError(f"units: there is no {path} to leave as it is: give {name} its content")
+        content = found if content is None else content.rstrip("\n") + "\n"
         write = found != content
         if not write:
             status = os.stat(path)
@@ -359,7 +364,8 @@ class Service:
                 unit.stop = unit.state.is_running
             else:
                 unit.start = not unit.state.is_active
-                unit.restart = unit.name in self._outdated and self._params["restart"] == "needed"
+                due = unit.state.is_active if self._params["restart"] == "always" else unit.name in self._outdated
+                unit.restart = due and self._params["restart"] != "never"
 
     def run(self) -> dict:
         """Do what has to be done; the module's result. Failures carry the result so far."""

@@ -161,6 +161,7 @@ def test_credentials_of_an_index_are_shown_nowhere(builds: dict) -> None:
 def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Three deployments under load: what each said, and what ran after it."""
     work = tmp_path_factory.mktemp("deployments")
+    marks("FLUSHDB")
     load = f"cd /; exec $(readlink -f /opt/celery/current)/bin/python -m deploy_load {TASKS} {PER_SECOND}"
     properties = "--property=User=celery --property=EnvironmentFile=/etc/celery/celery.env"
     output_of("worker1", f"systemd-run --unit=load --collect {properties} sh -c '{load}'")

@@ -215,6 +215,21 @@ def test_units_that_are_not_wanted_go_and_others_stay(host: Host) -> None:
     assert host.run(A)["changed"] is False
 
 
+def test_always_restarts_what_runs_and_leaves_a_file_without_content_as_it_is(host: Host) -> None:
+    host.run()
+    before = (host.directory / A).read_text()
+    result = host.run(units=[{"name": A}], pattern=None, restart="always")
+    assert (done(result, "restarted"), result["removed"]) == ([A], [])
+    assert (host.directory / A).read_text() == before
+    # It is known by now what runs.
+    assert host.run()["changed"] is False
+
+
+def test_a_unit_that_is_not_there_needs_its_content(host: Host) -> None:
+    result = host.run(units=[{"name": A}])
+    assert "give celery-worker@a.service its content" in result["msg"].replace(A, "celery-worker@a.service")
+
+
 def test_what_was_found_brings_back_what_was(host: Host) -> None:
     host.run()
     changed = host.run(A, text=content("two"))
