@@ -68,7 +68,7 @@ def tls(name: str, words: list[str], **changes: object) -> Case:
     return Case(name, words, {**good, **pem("redis_tls", *AUTHORITY.issue(*NAMES)), **changes})
 
 
-def user(name: str, words: list[str], **keys: object) -> Case:
+def user(name: str, words: list[str], /, **keys: object) -> Case:
     return Case(name, words, {"redis_users": [{"name": "shop", "passwords": ["secret"], **keys}]})
 
 
