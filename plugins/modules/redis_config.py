@@ -992,7 +992,10 @@ class RedisConfig:
     def _restart(self) -> float:
         """Starts the service, or stops and starts it. The time when that began; whether it came up is another question."""
         begun = time.time()
-        if self._state().needs_reload:
+        state = self._state()
+        # systemd says so of files it has loaded. Of links that an installation has made behind its back it learns here: when it
+        # does so only later, it loses sight of a process that was started in between.
+        if state.needs_reload or not state.is_running:
             self._tell_systemd("daemon-reload")
         # Earlier failures count towards StartLimitBurst, and would turn this start down unheard.
         self._tell_systemd("reset-failed", "restart")

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import pytest
 from testinfra import get_hosts
 
 INVENTORY = f"{os.environ['MOLECULE_PROJECT_DIRECTORY']}/.cache/testbed/{os.environ['MOLECULE_SCENARIO_NAME']}/inventory"
@@ -39,6 +40,12 @@ for process in map(int, open(f"/sys/fs/cgroup{group}/cgroup.procs").read().split
             os.kill(process, signal.SIGKILL)
         except ProcessLookupError:
             pass
+"""
+
+# As a loss of power would, in the moment when the package is in that state.
+KILL_APT = """
+until [ "$(dpkg-query --show --showformat='${db:Status-Status}' redis-server 2>/dev/null)" = %s ]; do :; done
+pkill -KILL -x apt-get; pkill -KILL -x dpkg
 """
 
 
@@ -126,3 +133,19 @@ def test_a_play_that_is_cut_off_is_taken_up_by_the_next() -> None:
         kill_at_every_task(variables, hosts).finish()
     # The play has had a task come back from each worker. What is left is that there is nothing to do.
     assert Play(CHANGES).finish() == []
+
+
+@pytest.mark.parametrize("state", ["half-installed", "unpacked"])
+def test_an_installation_that_is_cut_off_is_finished_by_the_next(state: str) -> None:
+    host = next(host for host in get_hosts(["ansible://all"], ansible_inventory=INVENTORY) if host.exists("apt-get"))
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--limit={host.backend.host}", "taskqueue.stack.redis"]
+    with host.sudo():
+        host.check_output("systemctl stop redis-server; apt-get purge --quiet --yes redis-server redis-tools")
+        host.check_output("systemd-run --collect timeout 120 bash -c %s", KILL_APT % state)
+    cut_off = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert cut_off.returncode != 0, "apt was not killed"
+    taken_up = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert taken_up.returncode == 0, taken_up.stdout[-6000:]
+    assert host.check_output("redis-cli ping") == "PONG"
+    # Such a file would hold back every service that is ever installed.
+    assert not host.file("/usr/sbin/policy-rc.d").exists

@@ -458,7 +458,7 @@ class TestService:
     def test_it_is_started_and_enabled(self, host: Host) -> None:
         result = host.service(host.content(), enabled=True)
         assert (result["changed"], result["started"], result["restarted"], result["running"]) == (True, True, False, True)
-        assert host.calls == ["reset-failed redis-server", "restart redis-server", "enable redis-server"]
+        assert host.calls == ["daemon-reload", "reset-failed redis-server", "restart redis-server", "enable redis-server"]
         host.systemd["UnitFileState"] = "enabled"
         again = host.service(host.content(), enabled=True)
         assert (again["changed"], host.calls) == (False, [])
@@ -563,7 +563,7 @@ def test_settings_of_systemd_come_before_the_first_start(host: Host) -> None:
     assert (result["changed"], result["started"], result["restarted"]) == (True, True, False)
     assert host.drop_in.read_text() == SETTINGS
     assert host.drop_in.stat().st_mode & 0o777 == 0o644
-    assert host.calls == ["daemon-reload", "reset-failed redis-server", "restart redis-server"]
+    assert host.calls == ["daemon-reload", "daemon-reload", "reset-failed redis-server", "restart redis-server"]
     again = host.service(host.content(), drop_in=SETTINGS)
     assert not again["changed"] and host.calls == []
 
