@@ -105,7 +105,15 @@ def test_without_a_source_all_of_it_is_in_the_background(base: Path) -> None:
     assert action.background == [60]
 
 
-@pytest.mark.parametrize("args", [{}, {"source": "git+https://host/x.git"}, {"source": "shop", "release": "previous"}, {"requirements": ["celery"], "_source": {"kind": "forged"}}])
+@pytest.mark.parametrize(
+    "args",
+    [
+        {},
+        {"source": "git+https://host/x.git"},
+        {"source": "shop", "release": "previous"},
+        {"requirements": ["celery"], "_source": {"kind": "forged"}},
+    ],
+)
 def test_without_a_local_source_the_arguments_pass_through(base: Path, args: dict) -> None:
     action = Action(base, args, [{"changed": False}])
     action.run(task_vars={})

@@ -123,7 +123,8 @@ def test_a_worker_is_described_without_arguments(run) -> None:
 
 
 def test_a_queue_has_all_priorities_and_what_is_not_acknowledged(run) -> None:
-    client = FakeClient({"a@h": FakeWorker("celery", moves=1)}, [{"celery": {0: 1, 3: 0, 6: 2, 9: 4}}, {"celery": {0: 1, 3: 0, 6: 3, 9: 4}}], unacked={"celery": 5})
+    depths = [{"celery": {0: 1, 3: 0, 6: 2, 9: 4}}, {"celery": {0: 1, 3: 0, 6: 3, 9: 4}}]
+    client = FakeClient({"a@h": FakeWorker("celery", moves=1)}, depths, unacked={"celery": 5})
     result = run(client)
     assert result["queues"] == [{"name": "celery", "depth": 13, "waiting": 8, "unacked": 5, "priorities": {"0": 1, "6": 3, "9": 4},
                                  "growth": 1, "consumers": ["a@h"]}]
