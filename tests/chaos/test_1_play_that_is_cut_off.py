@@ -98,7 +98,7 @@ class Play:
             pass
         assert self._process.wait() == 0, self.output[-6000:]
         found = re.findall(r"^TASK \[(.*)\]|^(changed): ", self.output, re.MULTILINE)
-        return list(dict.fromkeys(task for (task, _), (_, changed) in zip(found, found[1:]) if task and changed))
+        return list(dict.fromkeys(line[0] for line, following in zip(found, found[1:]) if line[0] and following[1]))
 
 
 def descendants(process: int) -> list[int]:
