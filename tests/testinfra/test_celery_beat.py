@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from datetime import datetime
 
 from conftest import VENV, exposure, with_celery
 
@@ -56,25 +58,32 @@ def test_schedule_is_for_root_and_celery_alone(host):
         assert host.run("cat /etc/celery/celery-beat.env").failed
 
 
+def _sent(host, entry: str) -> list[datetime]:
+    """When beat sent an entry, by its own words in the journal."""
+    with host.sudo():
+        journal = host.check_output(f"journalctl --unit={UNIT} --output=cat --no-pager --grep='Sending due task {entry} '")
+    return [datetime.strptime(found, "%Y-%m-%d %H:%M:%S,%f") for found in re.findall(r"\[([0-9-]+ [0-9:,]+): INFO", journal)]
+
+
 def test_each_task_is_sent_at_its_time_and_once_also_over_a_restart(host, variables):
     (name, entry), = ((name, entry) for name, entry in variables["celery_beat_schedule"].items() if isinstance(entry["schedule"], int))
     _wait_for(host, entry["task"], 3)
-    before, began = _executed(host, entry["task"]), time.monotonic()
     with host.sudo():
         host.check_output(f"systemctl stop {UNIT}")
-        sent = _runs(host, name)
+        runs, before = _runs(host, name), _executed(host, entry["task"])
         host.check_output(f"systemctl start {UNIT}")
-    assert sent >= 3
+    assert runs >= 3
     _wait_for(host, entry["task"], before + 3)
-    elapsed = time.monotonic() - began
-    # One may have been on its way at either end.
-    assert _executed(host, entry["task"]) - before <= elapsed / entry["schedule"] + 2
+    times = _sent(host, name)
+    assert len(times) >= 6
+    # Late at times, as beat sleeps in between and machines are busy, but never early, which the second of a pair would be.
+    assert min(later - earlier for earlier, later in zip(times, times[1:])).total_seconds() > entry["schedule"] / 2
     with host.sudo():
         host.check_output(f"systemctl stop {UNIT}")
         again = _runs(host, name)
         host.check_output(f"systemctl start {UNIT}")
     # It went on counting: the state on disk has survived.
-    assert again > sent
+    assert again > runs
 
 
 def test_crontab_of_the_inventory_is_what_beat_goes_by(host, variables):

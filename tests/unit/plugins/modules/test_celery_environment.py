@@ -43,6 +43,22 @@ def test_writes_a_file_that_a_shell_and_shlex_read_alike(path: Path) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o755
 
 
+def systemd_reads(line: str) -> str:
+    """A value as systemd's src/basic/env-file.c reads it: where an unquoted character stands, quotes after it are plain characters."""
+    value, rest = "", line.partition("=")[2]
+    while rest[:1] in ("'", '"'):
+        quoted, rest = rest[1:].split(rest[0], 1)
+        value += quoted
+    return value + rest.replace("\\", "")
+
+
+def test_systemd_reads_an_apostrophe_as_one(path: Path) -> None:
+    run(path, variables={"A": "it's 'so'"})
+    assert systemd_reads(path.read_text(encoding="utf-8").splitlines()[-1]) == "it's 'so'"
+    # What a shell and shlex would take, too.
+    assert systemd_reads("A='it'\\''s'") != "it's"
+
+
 def test_writes_structures_as_json(path: Path) -> None:
     run(path, variables={"CELERY_SETTINGS": {"worker_direct": True, "name": "it's"}})
     assert json.loads(read_env_file(str(path))["CELERY_SETTINGS"]) == {"worker_direct": True, "name": "it's"}
