@@ -1,11 +1,13 @@
-"""A package index on port 8900 that wants a user and a password: python3 private_index.py DIRECTORY USER:PASSWORD"""
+"""A package index on port 8900 that wants a user and a password: python3 private_index.py DIRECTORY FILE, with USER:PASSWORD in it."""
 
 import base64
 import http.server
 import sys
 from functools import partial
+from pathlib import Path
 
-DIRECTORY, LOGIN = sys.argv[1:]
+DIRECTORY = sys.argv[1]
+LOGIN = Path(sys.argv[2]).read_text(encoding="utf-8")
 
 
 class Index(http.server.SimpleHTTPRequestHandler):

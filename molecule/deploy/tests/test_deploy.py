@@ -92,7 +92,9 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> dict:
     served = work / "index/simple/deploy-neighbour"
     served.mkdir(parents=True)
     (served / "deploy_neighbour-1.0-py3-none-any.whl").write_bytes(wheel())
-    pack(work / "index.tar", **{"index": work / "index", "private_index.py": SCENARIO / "tests/private_index.py"})
+    # In a file, so that this test is not the one who shows it.
+    (work / "login").write_text(LOGIN)
+    pack(work / "index.tar", **{"index": work / "index", "login": work / "login", "private_index.py": SCENARIO / "tests/private_index.py"})
     (work / "shop").mkdir()
     (work / "shop/shop.py").write_text("import nosuch\n")
     # async-timeout is for Python up to 3.11.2, which the control node need not have.
@@ -132,7 +134,6 @@ def test_builds_without_the_public_index(builds: dict, host: str, name: str) -> 
         ("no_such_git_reference", ["source_version", "no branch or tag named 'v9.9'"]),
         ("no_such_git_repository", ["git cannot read file:///srv/shops.git"]),
         ("python_missing", ["/usr/bin/python3.8 does not exist on this host"]),
-        ("python_too_old", ["Python"]),
         ("disk_almost_full", ["not enough disk space", "/srv/small"]),
         ("disk_full", ["o space left"]),
     ],
@@ -142,6 +143,12 @@ def test_release_that_cannot_be_built_says_why(builds: dict, host: str, name: st
     assert outcome.get("failed") is True
     assert [word for word in words if word not in outcome["msg"]] == [], outcome["msg"]
     assert "Traceback" not in outcome["msg"]
+
+
+def test_python_too_old_for_celery_says_why(builds: dict) -> None:
+    outcome = builds["outcomes"]["worker2"]["python_too_old"]
+    assert outcome.get("failed") is True
+    assert "asks for another version of Python" in outcome["msg"]
 
 
 @pytest.mark.parametrize("host", HOSTS)
