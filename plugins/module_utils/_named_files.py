@@ -18,6 +18,8 @@ FILES = {
     "type": "list",
     "elements": "dict",
     "default": [],
+    # Of an option inside, Ansible knows the value and not how it looks in the log, where a key's lines are escaped.
+    "no_log": True,
     "options": {
         "path": {"type": "path", "required": True},
         "content": {"type": "str", "no_log": True},
@@ -99,11 +101,11 @@ class NamedFile:
 def named_files(module: AnsibleModule) -> list[NamedFile]:
     """What the module's option `files` says. From here on its secrets are neither in the parameters nor in what is masked everywhere."""
     found = []
+    # Neither names and modes are secrets, nor is a certificate in a difference.
+    for options in module.params["files"]:
+        module.no_log_values.difference_update(value for value in options.values() if value and not is_key(value))
     for options in module.params["files"]:
         found.append(NamedFile(options, lenient=module.check_mode))
-        # A certificate in a difference is no secret.
-        if options["content"] and not is_key(options["content"]):
-            module.no_log_values.discard(options["content"])
         options["content"] = MASK if options["content"] else None
     return found
 

@@ -44,7 +44,7 @@ options:
       - It is proven together with O(content) and compared by meaning, too, so that C(ACL SAVE) makes no difference. Users that it
         does not name are removed.
       - A running server that has the file already is told by C(ACL SETUSER) and C(ACL DELUSER), one user at a time, which
-        amounts to the same as C(ACL LOAD) without cutting off the connections of all users, as that does before Redis 7.4.
+        amounts to the same as C(ACL LOAD) without cutting off the connections of all users, as that does in 6.2 and 7.0.
       - Passwords may be given as hashes (C(#) and the SHA-256 in hexadecimal), so that nobody reads them in the file.
       - Without it, the ACL file is somebody else's, and is read when Redis starts.
     type: str

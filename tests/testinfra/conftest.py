@@ -45,13 +45,21 @@ def redis_cli(
     As a user who may do everything, unless a name and a password are given.
     """
     user, password = login or (variables.get("redis_admin_user"), variables.get("redis_admin_password") or variables.get("redis_password"))
-    words = ["echo", shlex.quote(stdin), "|"] if stdin else []
-    words += [f"REDISCLI_AUTH={shlex.quote(password)}"] if authenticate and password else []
     name, port = flavor(variables), variables.get("redis_port", 6379)
-    # A Redis that speaks TLS alone has a socket for root. sudo logs its command line, but not the environment.
-    words += [f"{name}-cli", "-p", str(port)] if port else ["sudo", "--preserve-env=REDISCLI_AUTH", f"{name}-cli", "-s", f"/run/{name}/{name}.sock"]
-    words += ["--user", shlex.quote(user)] if authenticate and user else []
-    return host.check_output(" ".join([*words, *map(shlex.quote, command)])).splitlines()
+    words = [f"{name}-cli", *(["-p", str(port)] if port else ["-s", f"/run/{name}/{name}.sock"])]
+    words += ["--user", user] if authenticate and user else []
+    command_line = " ".join(map(shlex.quote, [*words, *command]))
+    # By standard input: sudo puts into the journal what a command is given, and the environment that it passes on.
+    lines = f"{password if authenticate and password else ''}\n{stdin}"
+    script = f'IFS= read -r REDISCLI_AUTH; test -z "$REDISCLI_AUTH" || export REDISCLI_AUTH; exec {command_line}'
+    # A Redis that speaks TLS alone has a socket for root.
+    shell = "sh -c" if port else "sudo sh -c"
+    backend = host.backend
+    rights, backend.sudo = backend.sudo, False
+    try:
+        return host.check_output(f"printf %s {shlex.quote(lines)} | {shell} {shlex.quote(script)}").splitlines()
+    finally:
+        backend.sudo = rights
 
 
 def ports(variables: dict) -> list[int]:

@@ -321,6 +321,17 @@ def test_bad_input_is_explained(host: Host, content: str, options: dict, words: 
     assert not host.path.exists()
 
 
+def test_no_secret_gets_into_the_log_of_the_call(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda module, message, log_args=None: logged.append(f"{message} {log_args}"))
+    key = "-----BEGIN PRIVATE KEY-----\nhunter22\nhunter33\n-----END PRIVATE KEY-----\n"
+    host.run(
+        host.content("requirepass hunter22"), users="user default on >hunter22\n", login_password="hunter22",
+        files=[{"path": str(host.data / "server.key"), "content": key}],
+    )
+    assert logged and "hunter" not in " ".join(logged)
+
+
 CLOSED = "user default off\nuser ops on >hunter22 ~* &* +@all\n"
 
 
