@@ -248,7 +248,7 @@ def describe_active(task: dict[str, t.Any], now: float) -> dict[str, t.Any]:
 def read_versions(report: t.Any) -> dict[str, str]:
     """The versions that "celery report" begins with: software -> celery:5.7.0 (name) kombu:5.7.0 py:3.11.2"""
     text = str(report.get("ok", "") if isinstance(report, dict) else report)
-    found = dict(re.findall(r"\b(celery|kombu|py):([^\s]+)", text.partition("platform ->")[0]))
+    found = dict(re.findall(r"\b(celery|kombu|py):([^\s]+)", text.split("platform ->", maxsplit=1)[0]))
     return {{"py": "python"}.get(name, name): version for name, version in found.items()}
 
 

@@ -869,7 +869,9 @@ class RedisConfig:
         config.c, ACLSaveToFile() in acl.c). To undo that would make every rewrite a change, so it is done only where others could
         read the file.
         """
-        changed = any([file.set_attributes(self.module, self.user, self.module.params["group"]) for file in self.named])
+        changed = False
+        for file in self.named:
+            changed |= file.set_attributes(self.module, self.user, self.module.params["group"])
         for file in self.files:
             if not os.path.exists(file.path):
                 continue

@@ -68,8 +68,8 @@ def tls(name: str, words: list[str], **changes: object) -> Case:
     return Case(name, words, {**good, **pem("redis_tls", *AUTHORITY.issue(*NAMES)), **changes})
 
 
-def user(name: str, words: list[str], /, **keys: object) -> Case:
-    return Case(name, words, {"redis_users": [{"name": "shop", "passwords": ["secret"], **keys}]})
+def user(case: str, words: list[str], **keys: object) -> Case:
+    return Case(case, words, {"redis_users": [{"name": "shop", "passwords": ["secret"], **keys}]})
 
 
 CASES = [

@@ -57,7 +57,7 @@ cp /build/redis/redis.conf /build/redis/sentinel.conf /build/redis-7/
 redis7=$(version_of redis-server)
 build /build/files/redis.spec --define "redis_version $redis7" --define 'redis_tree /build/redis-7' \
     --define 'redis_libraries /usr/lib/*-linux-gnu/*'
-sed -i "s/VERSION/$redis7/" /build/files/modules.yaml
+sed -i "s/VERSION/$redis7/" /build/files/modulemd.txt
 
 unpack /build/python python3.11-minimal libpython3.11-minimal libpython3.11-stdlib python3.11-venv \
     python3-distutils python3-pip-whl python3-setuptools-whl
@@ -70,7 +70,7 @@ build /build/files/git.spec --define "git_version $(version_of git)"
 mkdir -p /repository
 find /build/rpms -name '*.rpm' -exec mv {} /repository/ \;
 createrepo_c --quiet /repository
-modifyrepo_c --mdtype=modules /build/files/modules.yaml /repository/repodata >/dev/null
+modifyrepo_c --mdtype=modules /build/files/modulemd.txt /repository/repodata >/dev/null
 
 # Python 3.9 is EL9's, and Debian 11 has it.
 sed 's/bookworm/bullseye/' /etc/apt/sources.list | grep -w 'bullseye main' >/etc/apt/sources.list.d/bullseye.list
