@@ -122,7 +122,7 @@ CASES = [
     tls("certificate_among_directives", ["tls-cert-file", "redis_tls_certificate"], redis_config={"tls-cert-file": "/x"}),
     tls("mutual_tls_and_workers_without_a_certificate", ["redis_tls_auth_clients: yes", "celery_app_tls_certificate is empty"],
         redis_tls_auth_clients="yes"),
-    tls("worker_key_without_a_certificate", ["celery_app_tls_key is set", "celery_app_tls_certificate is empty"],
+    tls("worker_key_without_a_certificate", ["celery_app_tls_key", "celery_app_tls_certificate is empty"],
         celery_app_tls_key=AUTHORITY.issue("worker")[1]),
     tls("worker_certificate_has_expired", ["celery_app_tls_certificate has expired"],
         **pem("celery_app_tls", *AUTHORITY.issue("worker", purpose="client", start=-3, end=-1))),
