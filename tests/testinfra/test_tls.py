@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import flavor, redis_cli, with_celery, workers
+from conftest import flavor, redis_cli, result, send, with_celery, workers
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "molecule/shared"))
@@ -180,14 +180,17 @@ def test_a_renewed_certificate_is_in_force_without_a_restart(host, variables, se
     for file, purpose in ((name, "server"), (f"{name}-client", "client")):
         for end, text in zip(("crt", "key"), authority.issue(name, "localhost", purpose=purpose)):
             (TLS / f"{file}.{end}").write_text(text)
+    playbook = "site" if variables.get("celery_app_tls_certificate") else "redis"
     run = subprocess.run(
-        ["ansible-playbook", f"--inventory={STATE / 'inventory'}", f"--limit={name}", "taskqueue.stack.site"],
+        ["ansible-playbook", f"--inventory={STATE / 'inventory'}", f"--limit={name}", f"taskqueue.stack.{playbook}"],
         capture_output=True, text=True, check=False, cwd=REPOSITORY,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     assert served(host, port) == digest((TLS / f"{name}.crt").read_text())
-    # The smoke test of that run used the client's new certificate, as every new connection does.
     assert processes(host, variables) == before
+    # By a new connection, with what the files hold now.
+    for worker in workers(variables):
+        assert result(host, send(host, "taskqueue_example.add", 20, 22, worker=worker)) == 42
     if variables.get("celery_app_tls_certificate"):
         with host.sudo():
             assert host.file("/etc/celery/tls/client.crt").content_string.strip() == (TLS / f"{name}-client.crt").read_text().strip()
