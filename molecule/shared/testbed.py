@@ -238,7 +238,22 @@ class Host:
         if labels:
             print(f"replacing {self.container}: it is broken, outdated or of another checkout", flush=True)
             engine("rm", "--force", "--volumes", self.container)
-        port = free_port()
+        for attempts_left in (2, 1, 0):
+            try:
+                self.start(free_port(), tag, definition, mounts)
+                break
+            except TestbedError as error:
+                # Another program may have taken the port since it was found free.
+                if "address already in use" not in str(error) or not attempts_left:
+                    raise
+                engine("rm", "--force", "--volumes", self.container)
+        self.wait()
+        if self.failed_units():
+            raise TestbedError(f"{self.container} did not start as it should:\n{self.journal()}")
+        self.execute("sh", "-eus", "--", KEY.with_suffix(".pub").read_text(), *variables, stdin=ADMIT)
+
+    def start(self, port: int, tag: str, definition: str, mounts: list[str]) -> None:
+        """Start a new container that is reached at the port."""
         engine(
             "run", "--detach", "--name", self.container, "--hostname", self.name,
             "--network", network(self.scenario), "--network-alias", self.name, "--publish", f"127.0.0.1:{port}:22",
@@ -247,10 +262,6 @@ class Host:
             "--label", f"taskqueue.definition={definition}", "--label", f"taskqueue.instance={INSTANCE}", "--pids-limit=-1", *ENGINE_OPTIONS[ENGINE],
             *(f"--volume={mount}" for mount in mounts), *self.options, tag,
         )  # fmt: skip
-        self.wait()
-        if self.failed_units():
-            raise TestbedError(f"{self.container} did not start as it should:\n{self.journal()}")
-        self.execute("sh", "-eus", "--", KEY.with_suffix(".pub").read_text(), *variables, stdin=ADMIT)
 
     def boots(self) -> bool:
         """Tell whether the container, started if need be, comes up. One whose processes were killed does not."""
