@@ -24,7 +24,7 @@ KINDS = itertools.cycle([early, late])
 def batches() -> Iterator[tuple[list[Signature], list[Signature], Signature]]:
     """Endless groups of 40 tasks: short ones, some with an ETA, a chord, and one that runs for 1 to 5 seconds."""
     for seconds in itertools.cycle([1, 2, 3, 4, 5]):
-        plain = [next(KINDS).s() for _ in range(26)] + [next(KINDS).s(seconds).set(queue="slow")]
+        plain = [next(KINDS).s() for number in range(26)] + [next(KINDS).s(seconds).set(queue="slow")]
         ahead = [next(KINDS).s().set(countdown=5 + number) for number in range(4)]
         yield plain + ahead, [late.s(number) for number in (0, 0.01) * 4], total.s()
 

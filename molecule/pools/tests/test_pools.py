@@ -111,7 +111,7 @@ def _break(host: Host, fate: dict[str, list[str]]) -> None:
     before = dict(zip(POOLS, host.pids(POOLS)))
     # More than its processes, threads or green threads can take, and than it may fetch ahead; solo takes one at a time.
     long = host.send("taskqueue_example.sleep", LONG, *fate["stopping"], *fate["busy"], *(worker for worker in fate["busy"] if worker != "solo"))
-    short = host.send("taskqueue_example.echo", "later", *(worker for worker in fate["busy"] for _ in range(8)))
+    short = host.send("taskqueue_example.echo", "later", *(worker for worker in fate["busy"] for number in range(8)))
     began = time.monotonic()
     for worker in fate["drained"]:
         queues = [worker, f"{worker}@{host.name}.dq2"]
