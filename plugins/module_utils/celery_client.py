@@ -23,6 +23,17 @@ from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 DEFAULT_PYTHON = "/opt/celery/current/bin/python"
 DEFAULT_ENV_FILE = "/etc/celery/celery.env"
+# What modules take that talk to a broker; documented in plugins/doc_fragments/celery_connection.py.
+CONNECTION_ARGUMENTS = {
+    "env_file": {"type": "path", "default": DEFAULT_ENV_FILE},
+    "broker_url": {"type": "str", "no_log": True},
+    "transport_options": {
+        "type": "dict",
+        # The name "global_keyprefix" looks like a secret to Ansible.
+        "options": {"master_name": {"type": "str"}, "global_keyprefix": {"type": "str", "no_log": False}},
+    },
+    "python": {"type": "path", "default": DEFAULT_PYTHON},
+}
 
 # What decides where messages and results are. The rest of CELERY_SETTINGS is the workers' business, and settings
 # that name classes would make this process, which may be root's, import the application.
@@ -67,6 +78,22 @@ class Connection(t.NamedTuple):
     broker_url: str
     result_backend: str
     settings: dict[str, t.Any]
+
+
+def check_arguments(module: t.Any) -> None:
+    """What types cannot say of URLs and of names of queues and workers, whichever of them a module takes."""
+    params = module.params
+    for option in ("broker_url", "result_backend"):
+        url = params.get(option)
+        # Without a secret in it, the URL may stand in messages as it is.
+        if url and redact(url) == url:
+            module.no_log_values.discard(url)
+    for name in params.get("queues") or []:
+        if not re.fullmatch(r"\S+", name):
+            module.fail_json(msg=f"queues: {name!r} is empty or has spaces. Write the name of a queue.")
+    for name in params.get("workers") or []:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
+            module.fail_json(msg=f"workers: {name!r} is not the name of a worker. Write NAME@HOST.")
 
 
 def respawn(python: str) -> None:

@@ -19,6 +19,8 @@ description:
     is slower, as a worker's process imports and connects when its first task comes, and is reported apart.
   - Results are deleted. Tasks that nobody took are removed from the queue where the user may do so (commands LRANGE and
     LREM), and expire in any case a minute after O(timeout), so that a worker that comes back drops them.
+extends_documentation_fragment:
+  - taskqueue.stack.celery_connection
 attributes:
   check_mode:
     support: full
@@ -29,39 +31,9 @@ attributes:
     support: none
     description: Nothing is changed.
 options:
-  env_file:
-    description:
-      - File on the host with E(CELERY_BROKER_URL), E(CELERY_RESULT_BACKEND) and, as JSON, E(CELERY_SETTINGS), one
-        V(NAME='value') a line. Roles of this collection write it.
-      - Of the settings, those that say where messages and results go are used, such as C(broker_transport_options) and
-        C(task_default_queue).
-      - It may be absent when O(broker_url) is given.
-    type: path
-    default: /etc/celery/celery.env
-  broker_url:
-    description:
-      - URL of the broker, instead of the one in O(env_file).
-      - The filter P(taskqueue.stack.redis_url#filter) writes such URLs.
-    type: str
   result_backend:
     description: URL of the result backend, instead of the one in O(env_file). O(broker_url) when only that is given.
     type: str
-  transport_options:
-    description:
-      - Added to C(broker_transport_options) and C(result_backend_transport_options) of O(env_file).
-      - Sentinels that want a password themselves need O(env_file), with C(sentinel_kwargs).
-    type: dict
-    suboptions:
-      master_name:
-        description: Name that the Sentinels have for the primary.
-        type: str
-      global_keyprefix:
-        description: What all keys in Redis begin with.
-        type: str
-  python:
-    description: Interpreter on the host that has Celery with Redis. The module runs in it.
-    type: path
-    default: /opt/celery/current/bin/python
   task:
     description: Name of the task to send, as its worker knows it.
     type: str
@@ -218,7 +190,6 @@ first_round_trip_ms:
 import contextlib
 import json
 import math
-import re
 import statistics
 import time
 import typing as t
@@ -227,7 +198,7 @@ from dataclasses import asdict, dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import (
-    DEFAULT_ENV_FILE, DEFAULT_PYTHON, UNREADABLE, Client, ClientError, load_connection, redact, respawn,
+    CONNECTION_ARGUMENTS, UNREADABLE, Client, ClientError, check_arguments, load_connection, respawn,
 )
 
 ECHO_TASK = "celery.accumulate"
@@ -476,17 +447,8 @@ def find_consumer_problem(
 
 
 def check_params(module: AnsibleModule) -> None:
+    check_arguments(module)
     params = module.params
-    for url in (params["broker_url"], params["result_backend"]):
-        # Without a secret in it, the URL may stand in messages as it is.
-        if url and redact(url) == url:
-            module.no_log_values.discard(url)
-    for name in params["queues"]:
-        if not re.fullmatch(r"\S+", name):
-            module.fail_json(msg=f"queues: {name!r} is empty or has spaces. Write the name of a queue.")
-    for name in params["workers"]:
-        if not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
-            module.fail_json(msg=f"workers: {name!r} is not the name of a worker. Write NAME@HOST.")
     if params["count"] < 1:
         module.fail_json(msg="count must be at least 1.")
     if params["timeout"] <= 0:
@@ -498,15 +460,8 @@ def check_params(module: AnsibleModule) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "env_file": {"type": "path", "default": DEFAULT_ENV_FILE},
-            "broker_url": {"type": "str", "no_log": True},
+            **CONNECTION_ARGUMENTS,
             "result_backend": {"type": "str", "no_log": True},
-            "transport_options": {
-                "type": "dict",
-                # The name "global_keyprefix" looks like a secret to Ansible.
-                "options": {"master_name": {"type": "str"}, "global_keyprefix": {"type": "str", "no_log": False}},
-            },
-            "python": {"type": "path", "default": DEFAULT_PYTHON},
             "task": {"type": "str", "default": ECHO_TASK},
             "args": {"type": "list", "elements": "raw"},
             "kwargs": {"type": "dict"},

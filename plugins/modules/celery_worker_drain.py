@@ -18,6 +18,8 @@ description:
     was told to stop consuming when it is restarted.
   - A worker that does not answer has nothing to be drained of. It is not running, or it is one of the pool V(solo) and busy with a
     task, which a warm stop waits for.
+extends_documentation_fragment:
+  - taskqueue.stack.celery_connection
 attributes:
   check_mode:
     support: full
@@ -49,20 +51,6 @@ options:
         everything is as before, and the module fails. With V(false), they stay drained and RV(left) says what is left.
     type: bool
     default: true
-  env_file:
-    description:
-      - File on the host with E(CELERY_BROKER_URL) and, as JSON, E(CELERY_SETTINGS), one V(NAME='value') a line. Roles of this collection
-        write it.
-      - It may be absent when O(broker_url) is given.
-    type: path
-    default: /etc/celery/celery.env
-  broker_url:
-    description: URL of the broker, instead of the one in O(env_file).
-    type: str
-  python:
-    description: Interpreter on the host that has Celery with Redis. The module runs in it.
-    type: path
-    default: /opt/celery/current/bin/python
 notes:
   - Can run on any host that reaches the broker.
 """
@@ -132,13 +120,12 @@ seconds:
   sample: 1.3
 """
 
-import re
 import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import (
-    DEFAULT_ENV_FILE, DEFAULT_PYTHON, Client, ClientError, load_connection, redact, respawn,
+    CONNECTION_ARGUMENTS, Client, ClientError, check_arguments, load_connection, respawn,
 )
 
 # A worker of a busy machine may miss a question's time limit, which is a second.
@@ -225,26 +212,19 @@ def main() -> None:
             "timeout": {"type": "float", "default": 300},
             "scheduled": {"type": "bool", "default": False},
             "resume": {"type": "bool", "default": True},
-            "env_file": {"type": "path", "default": DEFAULT_ENV_FILE},
-            "broker_url": {"type": "str", "no_log": True},
-            "python": {"type": "path", "default": DEFAULT_PYTHON},
+            **CONNECTION_ARGUMENTS,
         },
         supports_check_mode=True,
     )
+    check_arguments(module)
     params = module.params
-    if params["broker_url"] and redact(params["broker_url"]) == params["broker_url"]:
-        # Without a secret in it, the URL may stand in messages as it is.
-        module.no_log_values.discard(params["broker_url"])
-    for name in params["workers"]:
-        if not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
-            module.fail_json(msg=f"workers: {name!r} is not the name of a worker. Write NAME@HOST.")
     if params["timeout"] < 0:
         module.fail_json(msg="timeout must be 0 seconds or more.")
     drain = None
     nothing = {"drained": [], "silent": [], "queues": {}, "left": [], "seconds": 0.0}
     try:
         respawn(params["python"])
-        client = Client(load_connection(params["env_file"], params["broker_url"]), CONNECT_TIMEOUT)
+        client = Client(load_connection(params["env_file"], params["broker_url"], None, params["transport_options"]), CONNECT_TIMEOUT)
         client.connect_broker()
         drain = Drain(client, params["workers"], params["scheduled"])
         drain.find()

@@ -15,6 +15,8 @@ description:
   - Asks the workers by remote control, and Redis for the length of the queues. Sends no task and runs nothing of the application.
   - Looks twice, O(interval) apart, and so finds a queue that waits for a worker that stands still, which answers a ping like any other.
   - Arguments and results of tasks are not returned, as they may be secret.
+extends_documentation_fragment:
+  - taskqueue.stack.celery_connection
 attributes:
   check_mode:
     support: full
@@ -23,30 +25,6 @@ attributes:
     support: none
     description: Nothing is changed.
 options:
-  env_file:
-    description:
-      - File on the host with E(CELERY_BROKER_URL), E(CELERY_RESULT_BACKEND) and, as JSON, E(CELERY_SETTINGS), one
-        V(NAME='value') a line. Roles of this collection write it.
-      - It may be absent when O(broker_url) is given.
-    type: path
-    default: /etc/celery/celery.env
-  broker_url:
-    description: URL of the broker, instead of the one in O(env_file).
-    type: str
-  transport_options:
-    description: Added to C(broker_transport_options) of O(env_file).
-    type: dict
-    suboptions:
-      master_name:
-        description: Name that the Sentinels have for the primary.
-        type: str
-      global_keyprefix:
-        description: What all keys in Redis begin with.
-        type: str
-  python:
-    description: Interpreter on the host that has Celery with Redis. The module runs in it.
-    type: path
-    default: /opt/celery/current/bin/python
   workers:
     description: Workers that have to answer, as V(NAME@HOST). One that does not is a finding. All others are told of as well.
     type: list
@@ -226,7 +204,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import (
-    DEFAULT_ENV_FILE, DEFAULT_PYTHON, Client, ClientError, load_connection, redact, respawn,
+    CONNECTION_ARGUMENTS, Client, ClientError, check_arguments, load_connection, respawn,
 )
 
 POOLS = {"celery.concurrency.thread": "threads"}
@@ -398,16 +376,8 @@ def finding(kind: str, queue: str | None, workers: list[str], message: str) -> d
 
 
 def check_params(module: AnsibleModule) -> None:
+    check_arguments(module)
     params = module.params
-    # Without a secret in it, the URL may stand in messages as it is.
-    if params["broker_url"] and redact(params["broker_url"]) == params["broker_url"]:
-        module.no_log_values.discard(params["broker_url"])
-    for name in params["queues"]:
-        if not re.fullmatch(r"\S+", name):
-            module.fail_json(msg=f"queues: {name!r} is empty or has spaces. Write the name of a queue.")
-    for name in params["workers"]:
-        if not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
-            module.fail_json(msg=f"workers: {name!r} is not the name of a worker. Write NAME@HOST.")
     if params["interval"] < 0:
         module.fail_json(msg="interval must be 0 or more seconds.")
     if params["timeout"] <= 0:
@@ -417,14 +387,7 @@ def check_params(module: AnsibleModule) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "env_file": {"type": "path", "default": DEFAULT_ENV_FILE},
-            "broker_url": {"type": "str", "no_log": True},
-            "transport_options": {
-                "type": "dict",
-                # The name "global_keyprefix" looks like a secret to Ansible.
-                "options": {"master_name": {"type": "str"}, "global_keyprefix": {"type": "str", "no_log": False}},
-            },
-            "python": {"type": "path", "default": DEFAULT_PYTHON},
+            **CONNECTION_ARGUMENTS,
             "workers": {"type": "list", "elements": "str", "default": []},
             "queues": {"type": "list", "elements": "str", "default": []},
             "interval": {"type": "float", "default": 2},
