@@ -20,8 +20,8 @@ from certificates import Authority  # pylint: disable=wrong-import-position
 
 testinfra_hosts = ["ansible://all"]
 
-SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], ".cache/testbed/refusals/inventory")
+PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+INVENTORY = PROJECT / ".cache/testbed/refusals/inventory"
 
 
 @dataclass
@@ -350,10 +350,10 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     """Runs site.yml. Facts are asked once: what is tested is what the play makes of them."""
     directory = tmp_path_factory.mktemp("play")
 
-    def run(inventory: dict, *options: str) -> Run:
+    def run(inventory: dict, *options: str, playbook: str = "taskqueue.stack.site") -> Run:
         (directory / "inventory.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
         done = subprocess.run(
-            ["ansible-playbook", *options, f"--inventory={directory / 'inventory.yml'}", "taskqueue.stack.site"],
+            ["ansible-playbook", *options, f"--inventory={directory / 'inventory.yml'}", playbook],
             env={
                 **os.environ,
                 "ANSIBLE_CACHE_PLUGIN": "jsonfile",
@@ -383,36 +383,35 @@ def connections() -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def shown(play: Callable[..., Run], connections: dict[str, dict]) -> set[str]:
-    """The cases that many runs for one case each need not be made for.
+def shown(play: Callable[..., Run], connections: dict[str, dict], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The cases that need no run of their own.
 
-    In one inventory each case is a host of its own, which is reached as one of the two is. A run stops at the first task
-    that refuses anybody, so those whose turn has not come are in the next one. Who is not refused in company, or not with
-    these words, gets a run for itself.
+    In one inventory each case is a host of its own, which is reached as one of the two is, and the play of site.yml that
+    checks every host's input runs on all of them; here it goes on with the others when it refuses one. Who is not refused
+    in company, or not with these words, gets a run for itself.
     """
+    site = yaml.safe_load((PROJECT / "playbooks/site.yml").read_text(encoding="utf-8"))
+    check = {**next(each for each in site if each["name"].startswith("Check the input of every host")), "any_errors_fatal": False}
+    playbook = tmp_path_factory.mktemp("check") / "check.yml"
+    playbook.write_text(yaml.safe_dump([check]), encoding="utf-8")
     alone = {case.name for case in CASES if case.groups is not None or "ansible_facts" in case.variables}
     left, found = [case for case in CASES if case.name not in alone], set()
     for families in (["ubuntu2404", "rhel9"], ["rhel9", "ubuntu2404"]):
-        refused = {"": ""}
-        while left and refused:
-            # The family is in the name, because facts are remembered by name.
-            names = {f"{case.name}.{family}": (case, family) for case, family in zip(left, itertools.cycle(families))}
-            hosts = {
-                name: {**connections[family], "ansible_host": family, **case.variables, **case.one_host}
-                for name, (case, family) in names.items()
-            }
-            members: dict[str, dict] = {"redis": dict.fromkeys(hosts), "celery_worker": dict.fromkeys(hosts)}
-            for name, (case, family) in names.items():
-                members.setdefault(case.also or "redis", {})[name] = None
-            children = {group: {"hosts": own} for group, own in members.items()}
-            # Where nobody is refused in company, the play goes on, and must not change the hosts.
-            run = play({"all": {"hosts": hosts, "children": children}}, "--check", "--forks=10")
-            assert "Traceback" not in run.output, run.output
-            if run.changed:
-                break
-            refused = {names[name][0].name: message for name, message in run.messages.items()}
-            found |= {case.name for case in left if case.name in refused and all(word in refused[case.name] for word in case.words)}
-            left = [case for case in left if case.name not in refused]
+        # The family is in the name, because facts are remembered by name.
+        names = {f"{case.name}.{family}": (case, family) for case, family in zip(left, itertools.cycle(families))}
+        hosts = {
+            name: {**connections[family], "ansible_host": family, **case.variables, **case.one_host}
+            for name, (case, family) in names.items()
+        }
+        members: dict[str, dict] = {"redis": dict.fromkeys(hosts), "celery_worker": dict.fromkeys(hosts)}
+        for name, (case, family) in names.items():
+            members.setdefault(case.also or "redis", {})[name] = None
+        children = {group: {"hosts": own} for group, own in members.items()}
+        run = play({"all": {"hosts": hosts, "children": children}}, "--forks=10", playbook=str(playbook))
+        assert not run.changed and "Traceback" not in run.output, run.output
+        refused = {names[name][0].name: message for name, message in run.messages.items()}
+        found |= {case.name for case in left if case.name in refused and all(word in refused[case.name] for word in case.words)}
+        left = [case for case in left if case.name not in refused]
     return found
 
 
