@@ -29,8 +29,11 @@ task.forget()
 answer['chord'] = chord([sig('add', n, n, queue=own) for n in range(3)])(sig('echo', queue=own)).get(timeout=30)
 several = group(sig('add', n, 1, queue=own) for n in range(3)).apply_async()
 several.save()
-answer['group'] = GroupResult.restore(several.id, app=app).get(timeout=30)
-several.delete()
+# Celery 5.6 tells the first object of a result alone that it has come, so the first has to go.
+name, several = several.id, None
+restored = GroupResult.restore(name, app=app)
+answer['group'] = restored.get(timeout=30)
+restored.delete()
 failing = chord([sig('fail', queue=own)])(sig('echo', queue=own))
 answer['failed chord'] = type(failing.get(timeout=30, propagate=False)).__name__
 
