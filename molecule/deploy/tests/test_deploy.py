@@ -237,3 +237,14 @@ def test_restart_loses_nothing_either(deployments: dict) -> None:
     for host in HOSTS:
         assert set(running(host)).isdisjoint(before[host])
         assert [worker.split()[1] for worker in running(host)] == [worker.split()[1] for worker in before[host]]
+
+
+def test_site_goes_back_on_every_host(deployments: dict, tmp_path: Path) -> None:
+    """It moves all hosts at once, so a release that does not work reaches all of them before it is known."""
+    before = {host: (current(host), [worker.split()[1] for worker in running(host)]) for host in HOSTS}
+    done = playbook("taskqueue.stack.site", celery_app_source=source(tmp_path, "broken"))
+    after = {host: (current(host), [worker.split()[1] for worker in running(host)]) for host in HOSTS}
+    assert done.returncode != 0
+    assert [host for host in HOSTS if f"{host} was put back: release" not in done.stdout] == []
+    assert after == before
+    assert playbook("taskqueue.stack.smoke_test").returncode == 0
