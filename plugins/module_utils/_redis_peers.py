@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Speaks to other hosts' servers of Redis and to Sentinels, and tells which of the inventory's hosts an address is."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ._redis_client import Endpoint, RedisClient, RedisError
+from ._redis_directives import parse, read
+from ._redis_running import logins
+
+# Seconds. Somebody who is away must not hold up the run, and there may be several.
+PATIENCE = 3.0
+
+# What modules take that speak to them.
+NODE = {"name": {"type": "str", "required": True}, "host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
+NODES = {"type": "list", "elements": "dict", "default": [], "options": NODE}
+TLS = {
+    "type": "dict",
+    "options": {"ca": {"type": "str"}, "certificate": {"type": "str"}, "key": {"type": "str", "no_log": True}},
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A server or a Sentinel, as the inventory has it."""
+
+    name: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.host} port {self.port})"
+
+
+class Refusal(RedisError):
+    """Something answers there, and lets nobody in who comes with what is known."""
+
+
+def addresses(host: str) -> set[str]:
+    """What a name or an address stands for; the name itself is one of them."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return {host}
+    return {host} | {str(entry[4][0]) for entry in found}
+
+
+def find(nodes: Iterable[Node], host: str, port: int) -> Node | None:
+    """The node with this address; Sentinel and replicas may know it by name or by number."""
+    own = addresses(host)
+    return next((node for node in nodes if node.port == port and own & addresses(node.host)), None)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def tls_files(texts: dict[str, str | None] | None, directory: str) -> tuple[tuple[str, str], ...]:
+    """What an Endpoint wants, of PEM text or paths. A host that is new has none of the files yet."""
+    names = {"ca": "tls-ca-cert-file", "certificate": "tls-cert-file", "key": "tls-key-file"}
+    found = []
+    for key, text in (texts or {}).items():
+        if not text:
+            continue
+        if not text.startswith("/"):
+            handle, path = tempfile.mkstemp(dir=directory)
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            text = path
+        found.append((names[key], text))
+    return tuple(found)
+
+
+def passwords_of(path: str) -> list[tuple[str, ...]]:
+    """What a configuration file of this host has to log in with: when a password is being changed, others still have the old one."""
+    return logins(parse(read(path) or ""))
+
+
+class Peers:
+    """How to reach and log in to all of them."""
+
+    def __init__(self, tls: tuple[tuple[str, str], ...], words: Iterable[tuple[str, ...]]) -> None:
+        self._tls = tls
+        self._words = list(dict.fromkeys([*(word for word in words if word and word[-1]), ()]))
+
+    def connect(self, node: Node, timeout: float = PATIENCE) -> RedisClient:
+        """A connection that is logged in. OSError when nobody answers, Refusal when it lets nobody in."""
+        client = RedisClient(Endpoint(host=node.host, port=node.port, tls=self._tls), timeout=timeout)
+        refusal: Exception | None = None
+        for word in self._words:
+            try:
+                if word:
+                    client.call("AUTH", *word)
+                client.call("PING")
+                return client
+            except RedisError as error:
+                if str(error).startswith(("LOADING", "MASTERDOWN")):
+                    return client
+                refusal = refusal or error
+                # A server without a password minds being told one, and lets the connection be.
+                if "without any password configured" in str(error):
+                    return client
+            except OSError:
+                break
+        client.close()
+        raise Refusal(str(refusal or "it closed the connection"))
+
+
+def ask(peers: Peers, node: Node) -> dict[str, object]:
+    """What a server says of itself."""
+    seen: dict[str, object] = {"name": node.name, "host": node.host, "port": node.port, "answers": False, "refuses": False, "error": ""}
+    try:
+        with peers.connect(node) as client:
+            told, server = client.info("replication"), client.info("server")
+            keyspace = client.info("keyspace")
+    except Refusal as error:
+        return {**seen, "refuses": True, "error": str(error)}
+    except (OSError, RedisError) as error:
+        return {**seen, "error": getattr(error, "strerror", None) or str(error)}
+    is_replica = told.get("role") == "slave"
+    return {
+        **seen,
+        "answers": True,
+        "role": "replica" if is_replica else "primary",
+        "version": server.get("valkey_version") or server.get("redis_version", ""),
+        "primary_host": told.get("master_host", ""),
+        "primary_port": int(told.get("master_port", "0")),
+        "link": told.get("master_link_status", ""),
+        "replicas": int(told.get("connected_slaves", "0")),
+        "offset": int(told.get("slave_repl_offset" if is_replica else "master_repl_offset", "0")),
+        "keys": sum(int(value.partition(",")[0].partition("=")[2] or 0) for value in keyspace.values() if value.startswith("keys=")),
+    }
+
+
+def ask_sentinel(peers: Peers, node: Node, name: str) -> tuple[str, int] | None:
+    """Where this Sentinel has the primary; None when it has none of that name."""
+    with peers.connect(node) as client:
+        answer = client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+    return (str(answer[0]), int(answer[1])) if answer else None
