@@ -146,6 +146,8 @@ def _secret_words(words: list[str]) -> list[str]:
     name = words[0].lower() if words else ""
     if is_secret(name):
         return [" ".join(words[1:])]
+    if name == "sentinel" and len(words) > 2 and is_secret(words[1].lower()):
+        return words[-1:]
     if name == "user":
         return [word[1:] for word in words[2:] if word[0:1] in tuple("><#!")]
     if name in ("rename-command", "loadmodule"):

@@ -15,8 +15,8 @@ author:
 description:
   - Adds rules to firewalld or ufw by which the named hosts reach the ports, and takes away those that it added before and
     that are not asked for any more. All of it in one call, now and for the next start of the machine.
-  - It knows its own rules by a mark (with ufw the comment C(taskqueue.stack redis), with firewalld the priority C(-637)) and
-    touches no other. It closes nothing that another rule opens, and neither starts nor stops a firewall.
+  - It knows its own rules by a mark (with ufw the comment C(taskqueue.stack redis), with firewalld the priority C(-637); for
+    Sentinels C(taskqueue.stack sentinel) and C(-638)) and touches no other. It closes nothing that another rule opens, and neither starts nor stops a firewall.
 options:
   tool:
     description:
@@ -39,6 +39,11 @@ options:
   zone:
     description: Zone of firewalld. Without it, its default zone.
     type: str
+  server:
+    description: Whose ports these are. Rules for the other one are left alone.
+    type: str
+    choices: [redis, sentinel]
+    default: redis
 attributes:
   check_mode:
     support: full
@@ -108,12 +113,11 @@ def networks(sources: list[str]) -> list[str]:
 class Ufw:
     """Rules of ufw, known by their comment. They are kept and in force at once."""
 
-    _comment = "taskqueue.stack redis"
-    # "ufw show added" prints rules as they would be given.
-    _line = re.compile(rf"^ufw allow from (\S+) to any port (\d+) proto tcp comment '{re.escape(_comment)}'$", re.MULTILINE)
-
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, server: str) -> None:
         self._run = run
+        self._comment = f"taskqueue.stack {server}"
+        # "ufw show added" prints rules as they would be given.
+        self._line = re.compile(rf"^ufw allow from (\S+) to any port (\d+) proto tcp comment '{re.escape(self._comment)}'$", re.MULTILINE)
 
     def runs(self) -> bool:
         """Whether it filters."""
@@ -134,15 +138,16 @@ class Ufw:
 class Firewalld:
     """Rich rules of firewalld, known by their priority: those in force, and those that are kept."""
 
-    _priority = -637
-    _line = re.compile(
-        rf'^rule priority="{_priority}" family="ipv[46]" source address="([^"]+)" port port="(\d+)" protocol="tcp" accept$', re.MULTILINE
-    )
     # No reload: that would drop what others have set for the running firewall alone.
     _places = {"firewalld": [], "firewalld, permanent": ["--permanent"]}
 
-    def __init__(self, run: Run, zone: str | None) -> None:
+    def __init__(self, run: Run, zone: str | None, server: str) -> None:
         self._run = run
+        self._priority = {"redis": -637, "sentinel": -638}[server]
+        self._line = re.compile(
+            rf'^rule priority="{self._priority}" family="ipv[46]" source address="([^"]+)" port port="(\d+)" protocol="tcp" accept$',
+            re.MULTILINE,
+        )
         self._zone = [f"--zone={zone}"] if zone else []
 
     def runs(self) -> bool:
@@ -180,9 +185,9 @@ def parsed(line: re.Pattern, text: str) -> set[Rule]:
     return {(source, int(port)) for source, port in line.findall(text)}
 
 
-def choose(tool: str, zone: str | None, run: Run, has: Callable[[str], bool]) -> Ufw | Firewalld | None:
+def choose(tool: str, zone: str | None, server: str, run: Run, has: Callable[[str], bool]) -> Ufw | Firewalld | None:
     """The firewall to tell: the one that is named, or else the one that runs."""
-    known = {"firewalld": ("firewall-cmd", Firewalld(run, zone)), "ufw": ("ufw", Ufw(run))}
+    known = {"firewalld": ("firewall-cmd", Firewalld(run, zone, server)), "ufw": ("ufw", Ufw(run, server))}
     for name, (program, firewall) in known.items():
         if tool in ("auto", name) and has(program) and firewall.runs():
             return firewall
@@ -201,7 +206,7 @@ def run_module(module: AnsibleModule) -> dict:
     bad = [str(port) for port in wanted["ports"] if not 0 < port < 65536]
     if bad:
         raise Problem(f"ports names {', '.join(bad)}: write TCP ports from 1 to 65535.")
-    firewall = choose(wanted["tool"], wanted["zone"], module.run_command, lambda name: bool(module.get_bin_path(name)))
+    firewall = choose(wanted["tool"], wanted["zone"], wanted["server"], module.run_command, lambda name: bool(module.get_bin_path(name)))
     if firewall is None:
         return {"changed": False, "tool": "", "admitted": []}
     admitted = networks(wanted["sources"])
@@ -229,6 +234,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "required": True},
             "sources": {"type": "list", "elements": "str", "required": True},
             "zone": {"type": "str"},
+            "server": {"type": "str", "choices": ["redis", "sentinel"], "default": "redis"},
         },
         supports_check_mode=True,
     )
