@@ -260,7 +260,8 @@ def make_app(connection: Connection, timeout: float) -> t.Any:
         given = connection.settings.get(key, {})
         # redis-py asks silent Sentinels again and again unless told not to.
         sentinel = {**given.get("sentinel_kwargs", {}), **limits, "retry": Retry(NoBackoff(), 0)}
-        app.conf[key] = {**given, **limits, "retry_on_timeout": False, "sentinel_kwargs": sentinel}
+        # The limits do what keepalive is for; its options have names, which taskqueue_stack.py alone makes numbers of.
+        app.conf[key] = {**given, **limits, "socket_keepalive_options": None, "retry_on_timeout": False, "sentinel_kwargs": sentinel}
     app.conf.update(
         broker_url=connection.broker_url,
         result_backend=connection.result_backend,

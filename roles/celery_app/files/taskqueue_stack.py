@@ -13,9 +13,12 @@ CELERY_RESULT_BACKEND to any application's setting (celery/app/utils.py, class S
 import json
 import os
 import shlex
+import socket
 
 from celery.app.utils import find_app
 from celery.schedules import crontab
+from redis import exceptions, sentinel
+from redis._parsers import BaseParser
 
 ENV_FILE = "/etc/celery/celery.env"
 
@@ -25,8 +28,32 @@ if "CELERY_APP" not in os.environ:
     with open(ENV_FILE, encoding="utf-8") as env_file:
         os.environ.update(entry.split("=", 1) for entry in shlex.split(env_file.read(), comments=True))
 
+# A primary that has too few replicas at the moment (min-replicas-to-write), as after each failover, is one that cannot be reached: worth
+# another attempt. Celery takes it for an error of the program, ends the worker, and does not store the results of tasks.
+BaseParser.EXCEPTION_CLASSES["NOREPLICAS"] = exceptions.ConnectionError
+
+# A connection that was lost is made anew by what is sent next, and redis-py then goes where it was before, asking no Sentinel (as of 6.4
+# and 8.1, connect_check_health() in send_packed_command()). A primary that handed over answers there as a replica, and kombu's
+# restore_by_tag(), a transaction that is repeated when the connection fails, never ends.
+send_packed_command = sentinel.SentinelManagedConnection.send_packed_command
+
+
+def send_to_the_primary(self, command, check_health=True):
+    if not self._sock:
+        self.connect()
+    return send_packed_command(self, command, check_health)
+
+
+sentinel.SentinelManagedConnection.send_packed_command = send_to_the_primary
+
 app = find_app(os.environ["CELERY_APP"])
-app.conf.update(json.loads(os.environ.get("CELERY_SETTINGS", "{}")))
+settings = json.loads(os.environ.get("CELERY_SETTINGS", "{}"))
+# A socket's options are numbers that differ between systems, and JSON has no numbers for names.
+keepalive = settings.get("broker_transport_options", {}).get("socket_keepalive_options", {})
+if keepalive:
+    numbers = {getattr(socket, name, None): value for name, value in keepalive.items()}
+    settings["broker_transport_options"]["socket_keepalive_options"] = {key: value for key, value in numbers.items() if key is not None}
+app.conf.update(settings)
 
 # Beat alone has this: what the inventory adds to the application's own schedule. JSON has no crontab.
 if "CELERY_SCHEDULE" in os.environ:
