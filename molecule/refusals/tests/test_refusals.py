@@ -72,6 +72,23 @@ def user(case: str, words: list[str], **keys: object) -> Case:
     return Case(case, words, {"redis_users": [{"name": "shop", "passwords": ["secret"], **keys}]})
 
 
+BOTH = ["ubuntu2404", "rhel9"]
+
+
+def replicated(name: str, words: list[str], one_host: dict | None = None, **changes: object) -> Case:
+    """Two servers that are to replicate each other. Both would get the same version."""
+    good = {"redis_replication": True, "redis_bind": ["0.0.0.0"], "redis_password": "secret"}
+    return Case(name, words, {**good, **changes}, one_host or {}, groups={"redis": BOTH, "celery_worker": BOTH})
+
+
+def watched(name: str, words: list[str], one_host: dict | None = None, sentinels: tuple[str, ...] = (*BOTH, "third"), **changes: object) -> Case:
+    """The same with Sentinels."""
+    good = {"redis_bind": ["0.0.0.0"], "redis_password": "secret", "redis_sentinel_password": "secret"}
+    groups = {"redis": BOTH, "celery_worker": BOTH, "redis_sentinel": list(sentinels)}
+    # RHEL 9's module stream has the version of Ubuntu 24.04.
+    return Case(name, words, {**good, **changes}, {"redis_module_stream": "7", **(one_host or {})}, groups=groups)
+
+
 CASES = [
     # Redis: types and ranges
     Case("port_is_text", ["redis_port", "int"], {"redis_port": "six"}),
@@ -131,6 +148,47 @@ CASES = [
     tls("worker_certificate_of_a_server", ["celery_app_tls_certificate is not for a client"],
         **pem("celery_app_tls", *AUTHORITY.issue("worker", purpose="server"))),
     tls("worker_ca_that_the_host_lacks", ["celery_app_tls_ca", "/nowhere/ca.crt", "no such file"], celery_app_tls_ca="/nowhere/ca.crt"),
+    # Redis: replication
+    Case("replication_user_without_a_password", ["redis_replication_user is repl", "redis_replication_password is empty"],
+         {"redis_replication_user": "repl"}),
+    Case("replication_password_without_a_user", ["redis_replication_password is set", "name the user"], {"redis_replication_password": "secret"}),
+    Case("replication_as_the_administrator", ["redis_replication_user is ops", "a name of its own"],
+         {name: "ops" for name in ("redis_replication_user", "redis_replication_password", "redis_admin_user", "redis_admin_password")}),
+    Case("replicas_to_write_to_and_no_replication", ["redis_min_replicas_to_write is 1", "there is no replication", "redis_sentinel"],
+         {"redis_min_replicas_to_write": 1}),
+    Case("more_replicas_to_write_to_than_there_are", ["redis_min_replicas_to_write is 1", "there are 0 replicas"],
+         {"redis_replication": True, "redis_primary_name": "lonely", "redis_min_replicas_to_write": 1}),
+    Case("replicas_to_write_to_below_zero", ["redis_min_replicas_to_write is -1"],
+         {"redis_replication": True, "redis_primary_name": "negative", "redis_min_replicas_to_write": -1}),
+    Case("primary_named_with_a_space", ['redis_primary_name is "my master"'], {"redis_replication": True, "redis_primary_name": "my master"}),
+    Case("primary_among_directives", ["redis_config names replicaof", "Leave it out"],
+         {"redis_replication": True, "redis_primary_name": "named", "redis_config": {"replicaof": "192.0.2.1 6379"}}),
+    replicated("replicas_that_cannot_be_reached", ["redis_bind names 127.0.0.1", "cannot reach"], redis_bind=["127.0.0.1"], redis_password=""),
+    replicated("replicas_at_an_address_of_loopback", ["redis_address is 127.0.0.1", "no other host reaches"], redis_address="127.0.0.1"),
+    replicated("replicas_with_a_password_of_their_own", ["redis_password differs", "write it once"], one_host={"redis_password": "another"}),
+    replicated("replicas_that_are_not_heard_of_in_time", ["redis_min_replicas_max_lag is 1", "2 or more"],
+               redis_min_replicas_to_write=1, redis_min_replicas_max_lag=1),
+    replicated("replicas_of_another_version", ["different versions", "6.2 and 7.0", "redis_module_stream"]),
+    replicated("tls_on_some_replicas_alone", ["redis_tls_port is set on some"],
+               one_host={"redis_tls_port": 6380, "redis_tls_ca": AUTHORITY.pem, **pem("redis_tls", *AUTHORITY.issue(*NAMES))}),
+    # Sentinels
+    watched("two_sentinels", ["redis_sentinel has 2 hosts", "no majority", "Name three"], sentinels=("ubuntu2404", "rhel9")),
+    watched("one_sentinel", ["redis_sentinel has 1 host", "Name three"], sentinels=("ubuntu2404",)),
+    watched("an_even_number_of_sentinels", ["redis_sentinel has 4 hosts", "no more failures than 3"], sentinels=(*BOTH, "third", "fourth")),
+    watched("quorum_that_cannot_be_met", ["redis_sentinel_quorum is 4", "there are 3 Sentinels", "write 2"], redis_sentinel_quorum=4),
+    watched("sentinel_that_cannot_be_reached", ["redis_sentinel_bind names 127.0.0.1", "neither the other Sentinels nor workers"],
+            redis_sentinel_bind=["127.0.0.1"]),
+    watched("sentinel_at_an_address_of_loopback", ["redis_sentinel_address is 127.0.0.1"], redis_sentinel_address="127.0.0.1"),
+    watched("sentinel_without_a_password", ["redis_sentinel_password", "anybody could name another primary"], redis_sentinel_password=""),
+    watched("sentinels_with_different_passwords", ["redis_sentinel_password differs"], one_host={"redis_sentinel_password": "another"}),
+    watched("password_that_sentinel_cannot_keep", ["has a space or a quote", "redis_replication_user"], redis_password="a secret"),
+    watched("sentinel_on_the_port_of_redis", ["redis_sentinel_port is 6379", "Redis's port"], redis_sentinel_port=6379),
+    watched("sentinel_in_a_hurry", ["redis_sentinel_down_after is 5", "milliseconds"], redis_sentinel_down_after=5),
+    watched("failover_in_no_time", ["redis_sentinel_failover_timeout is 10", "no less than redis_sentinel_down_after"],
+            redis_sentinel_failover_timeout=10),
+    watched("replicas_that_never_follow", ["redis_sentinel_parallel_syncs is 0"], redis_sentinel_parallel_syncs=0),
+    watched("sentinels_and_no_replication", ["redis_replication is false", "take the place"], redis_replication=False),
+    watched("primary_without_a_replica", ["the only host with redis_primary_name second"], one_host={"redis_primary_name": "second"}),
     # Redis: directives
     Case("bind_among_directives", ["bind", "redis_bind"], {"redis_config": {"bind": "0.0.0.0"}}),
     Case("password_among_directives", ["requirepass", "redis_password"], {"redis_config": {"requirepass": "x"}}),
@@ -420,8 +478,10 @@ def test_stops_before_anything_changes(case: Case, play: Callable[..., Run], con
     if case.name in shown:
         return
     groups = case.groups or dict.fromkeys(("redis", "celery_worker"), list(connections))
-    hosts = {name: {**variables, **case.variables} for name, variables in connections.items()}
-    hosts["rhel9"].update(case.one_host)
+    # Whoever is neither of the two is one of them under another name.
+    names = dict.fromkeys(name for members in groups.values() for name in members)
+    hosts = {name: {"ansible_host": "ubuntu2404", **connections.get(name, connections["ubuntu2404"]), **case.variables} for name in [*connections, *names]}
+    hosts["rhel9"].update({"ansible_host": "rhel9", **case.one_host})
     groups |= {case.also: ["rhel9"]} if case.also else {}
     children = {name: {"hosts": dict.fromkeys(members)} for name, members in groups.items()}
     extra = [f"--extra-vars={json.dumps(case.variables)}"] if "ansible_facts" in case.variables else []
