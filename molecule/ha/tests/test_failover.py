@@ -62,7 +62,7 @@ def output_of(host: str, command: str) -> str:
 
 def later(host: str, script: str) -> None:
     """In the background, as it may take away the very network by which it was told."""
-    output_of(host, f"cat >/run/later.sh <<'END'\n{script}END\nsystemd-run --collect --on-active=1 sh /run/later.sh")
+    output_of(host, f"cat >/run/later.sh <<'END'\n{script}END\nsystemd-run --collect --on-active=1 --timer-property=AccuracySec=100ms sh /run/later.sh")
 
 
 def playbook(name: str, **variables: object) -> str:
