@@ -120,7 +120,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import (
     NODE,
-    NODES,
     TLS,
     Node,
     Peers,
@@ -271,7 +270,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "default": "mymaster"},
             "nodes": {"type": "list", "elements": "dict", "required": True, "options": NODE},
-            "sentinels": {**NODES, "required": True, "default": None},
+            "sentinels": {"type": "list", "elements": "dict", "required": True, "options": NODE},
             "login_user": {"type": "str"},
             "login_password": {"type": "str", "no_log": True},
             "sentinel_password": {"type": "str", "no_log": True},

@@ -204,7 +204,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MA
 from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, named_files
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, read, secrets, split
-from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import NODE, NODES, Node, find, is_loopback
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import NODE, Node, find, is_loopback
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway import server_words
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, SystemdError, UnitState
@@ -528,7 +528,7 @@ def main() -> None:
             "path": {"type": "path", "default": "/etc/redis/sentinel.conf"},
             "content": {"type": "str", "required": True, "no_log": True},
             "primaries": {"type": "list", "elements": "dict", "required": True, "options": primary},
-            "sentinels": {**NODES, "required": True, "default": None},
+            "sentinels": {"type": "list", "elements": "dict", "required": True, "options": NODE},
             "service": {"type": "str", "required": True},
             "enabled": {"type": "bool", "default": True},
             "drop_in": {"type": "str", "default": ""},
