@@ -83,6 +83,17 @@ CASES = [
     Case("bind_twice_over", ["redis_bind names 127.0.0.1, 0.0.0.0", "alone"],
          {"redis_bind": ["127.0.0.1", "0.0.0.0"], "redis_password": "secret"}),
     # Redis: never open
+    Case("bind_two_in_one", ['redis_bind names "127.0.0.1 192.0.2.1"', "one address"], {"redis_bind": ["127.0.0.1 192.0.2.1"]}),
+    # An inventory in INI format and --extra-vars give text.
+    Case("bind_is_text", ["redis_bind is text", "write a list"], {"redis_bind": "0.0.0.0"}),
+    Case("config_is_text", ["redis_config is text", "write a dictionary"], {"redis_config": "maxmemory=1gb"}),
+    Case("firewall_sources_are_text", ["redis_firewall_sources is text"], {"redis_firewall_sources": "192.0.2.0/28"}),
+    Case("open_access_false_as_text", ["redis_password", "0.0.0.0"], {"redis_bind": ["0.0.0.0"], "redis_allow_open_access": "false"}),
+    Case("default_user_off_as_text", ["redis_default_user_enabled is false", "redis_admin_user"], {"redis_default_user_enabled": "false"}),
+    user("keys_are_text", ["redis_users (shop): keys is text"], keys="shop:*"),
+    user("password_among_commands", ["redis_users has a password among the commands of shop"], commands=[">s3cret"]),
+    Case("queues_are_text", ["celery_worker_instances (default): queues is text"], worker(queues="mail")),
+    Case("requirements_are_text", ["celery_app_requirements is text"], {"celery_app_requirements": "shop==1.4.2", "celery_app_instance": "shop"}),
     Case("wide_bind", ["redis_password", "0.0.0.0", "loopback"], {"redis_bind": ["0.0.0.0"]}),
     Case("wide_bind_ipv6", ["redis_password", "::"], {"redis_bind": ["127.0.0.1", "::"]}),
     Case("wide_bind_star", ["redis_password", "*"], {"redis_bind": ["*"]}),
@@ -386,12 +397,12 @@ def connections() -> dict[str, dict]:
 def shown(play: Callable[..., Run], connections: dict[str, dict], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The cases that need no run of their own.
 
-    In one inventory each case is a host of its own, which is reached as one of the two is, and the play of site.yml that
-    checks every host's input runs on all of them; here it goes on with the others when it refuses one. Who is not refused
-    in company, or not with these words, gets a run for itself.
+    In one inventory each case is a host of its own, which is reached as one of the two is, and the play of check_input.yml
+    runs on all of them; here it goes on with the others when it refuses one. Who is not refused in company, or not with these
+    words, gets a run for itself.
     """
-    site = yaml.safe_load((PROJECT / "playbooks/site.yml").read_text(encoding="utf-8"))
-    check = {**next(each for each in site if each["name"].startswith("Check the input of every host")), "any_errors_fatal": False}
+    (check,) = yaml.safe_load((PROJECT / "playbooks/check_input.yml").read_text(encoding="utf-8"))
+    check = {**check, "any_errors_fatal": False, "vars": {"checked_groups": ["redis", "celery_worker", "celery_beat", "celery_flower"]}}
     playbook = tmp_path_factory.mktemp("check") / "check.yml"
     playbook.write_text(yaml.safe_dump([check]), encoding="utf-8")
     alone = {case.name for case in CASES if case.groups is not None or "ansible_facts" in case.variables}
@@ -433,6 +444,18 @@ def test_stops_before_anything_changes(case: Case, play: Callable[..., Run], con
     assert [word for word in case.words if word not in message] == [], run.output
     assert not run.changed, run.output
     assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("playbook", ["celery", "deploy"])
+def test_beat_is_checked_before_the_workers_change(playbook: str, play: Callable[..., Run], connections: dict[str, dict]) -> None:
+    children = {
+        "redis": {"hosts": {"ubuntu2404": None}, "vars": {"redis_bind": ["0.0.0.0"], "redis_password": "secret"}},
+        "celery_worker": {"hosts": dict.fromkeys(connections)},
+        "celery_beat": {"hosts": {"rhel9": None}, "vars": {"celery_beat_schedule": {"nightly": {"task": "shop.report"}}}},
+    }
+    run = play({"all": {"hosts": connections, "children": children}}, playbook=f"taskqueue.stack.{playbook}")
+    assert "celery_beat_schedule" in run.messages["rhel9"], run.output
+    assert not run.changed, run.output
 
 
 def test_the_hosts_are_as_they_were_born(host) -> None:

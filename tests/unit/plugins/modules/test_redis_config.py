@@ -281,7 +281,9 @@ def test_check_mode_predicts_and_changes_nothing(running: Host) -> None:
     assert {name: predicted[name] for name in ("changed", "applied", "restart_required")} == {
         name: done[name] for name in ("changed", "applied", "restart_required")
     }
-    assert not running.run(content, check=True)["changed"]
+    assert (predicted["in_force"], done["in_force"]) == (False, False)
+    again = running.run(content, check=True)
+    assert (again["changed"], again["in_force"]) == (False, True)
 
 
 def test_check_mode_does_not_need_files_of_earlier_tasks(host: Host) -> None:
