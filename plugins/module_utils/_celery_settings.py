@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-# Names by type: celery.app.defaults.NAMESPACES of Celery 5.6.3 and 5.7.0. tests/unit/plugins/filter/test_celery_setting_errors.py
+# Names by type: celery.app.defaults.NAMESPACES of Celery 5.6.3 and 5.7.0. tests/unit/plugins/module_utils/test_celery_settings.py
 # compares them with the Celery that is installed there.
 _NAMES = {
     "any": "database_engine_callback task_annotations task_routes",

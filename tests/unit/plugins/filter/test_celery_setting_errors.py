@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which settings are taken, as what, and what is said of the others. The table is compared with the Celery that is installed."""
+"""Which settings are taken, as what, and what is said of the others."""
 
 from __future__ import annotations
 
@@ -9,29 +9,6 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.taskqueue.stack.plugins.filter.celery_setting_errors import celery_setting_errors
 from ansible_collections.taskqueue.stack.plugins.filter.celery_settings import celery_settings
-from ansible_collections.taskqueue.stack.plugins.module_utils._celery_settings import CORRECTED, OWNED, SETTINGS, new_name
-
-KINDS = {"str": "string", "tuple": "list", "bytes": "string"}
-
-
-def test_the_table_is_celery_s() -> None:
-    defaults = pytest.importorskip("celery.app.defaults")
-    theirs = {name: getattr(option.type, "__name__", option.type) for name, option in defaults.flatten(defaults.NAMESPACES)}
-    missing = set(theirs) - set(SETTINGS)
-    assert not missing
-    assert {name: kind for name, kind in theirs.items() if name not in CORRECTED and KINDS.get(kind, kind) != SETTINGS[name]} == {}
-    if hasattr(defaults, "_OPTIONS"):  # the newest that is supported: it has all there are
-        assert set(SETTINGS) - set(CORRECTED) - set(theirs) == set()
-
-
-def test_old_names_lead_to_the_new_ones() -> None:
-    defaults = pytest.importorskip("celery.app.defaults")
-    renamed = getattr(defaults, "_TO_NEW_KEY")
-    assert {old: new_name(old) for old in renamed} == renamed
-
-
-def test_each_setting_that_is_said_elsewhere_is_one() -> None:
-    assert set(OWNED) <= set(SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose setting wins: the inventory's over the application's, and that one over the safe defaults, however the application is made."""
+"""Whose setting wins: the inventory's over the application's, and that one over the safe defaults, however the application is made.
+
+Here, and not among the roles' tests, because these are run by the oldest Python of a host as well, and so with Celery 5.6.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = Path(__file__).parents[3] / "roles/celery_app/files"
+FILES = Path(__file__).parents[4] / "roles/celery_app/files"
 OWN = {"result_expires": 60, "task_acks_late": False, "task_track_started": False}
 
 # One application, made in every way that Celery knows. Each says the same of three settings.
