@@ -13,6 +13,10 @@ cleared when the message is acknowledged. Other moments would be wrong:
   in the pools threads, gevent, eventlet and solo, which have no other process.
 - First deliveries, which nearly all messages are, would cost each of them two commands of Redis.
 
+The other thing here is the connection of tasks that outlive it. When Redis goes, a worker gives its tasks back, and acknowledges those that
+end later, by a channel that has no connection any more: kombu (5.6, 5.7) has an AttributeError then where Celery is prepared for connection
+errors, so the worker dies, and with it the tasks that run. They are in Redis in any case, and come back after the visibility timeout.
+
 A task that acknowledges early is never delivered again after it has begun, so it is left alone. Where the count cannot be had
 (Redis is away, or its ACL lacks the key) the task runs: a limit must not be what stops a queue.
 """
@@ -22,14 +26,17 @@ A task that acknowledges early is never delivered again after it has begun, so i
 from __future__ import annotations
 
 import os
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery, bootsteps, signals
 from celery.exceptions import WorkerLostError
 from celery.utils.log import get_logger
 from celery.worker.state import task_ready
+from kombu.transport import redis as transport
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 # Seconds that a count outlives the visibility timeout, after which a task that nobody finished is delivered again.
 DAY = 24 * 3600
@@ -38,9 +45,22 @@ logger = get_logger(__name__)
 
 
 def install(app: Celery) -> None:
-    """Let every worker of this application count, unless there is no limit."""
+    """Let every worker of this application count, unless there is no limit, and live on when Redis goes."""
+    transport.Channel._connparams = expect_its_loss(transport.Channel._connparams)
     if int(os.environ.get("CELERY_MAX_REDELIVERIES", 0)):
         app.steps["consumer"].add(Redeliveries)
+
+
+def expect_its_loss(connection_parameters: Callable) -> Callable:
+    """A channel whose connection was given up says so by an error that everybody expects of a connection."""
+
+    @wraps(connection_parameters)
+    def _connparams(channel, *arguments, **options) -> dict:
+        if channel.connection is None or channel.connection.client is None:
+            raise RedisConnectionError("the connection of this task was lost, and it comes back after the visibility timeout")
+        return connection_parameters(channel, *arguments, **options)
+
+    return _connparams
 
 
 class Redeliveries(bootsteps.StartStopStep):

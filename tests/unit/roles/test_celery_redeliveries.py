@@ -166,9 +166,21 @@ def test_without_redis_the_task_runs(module, monkeypatch):
     assert worker.log == [("executed",), ("accepted",), ("acknowledged",)]
 
 
+@pytest.mark.parametrize("connection", [None, SimpleNamespace(client=None)])
+def test_a_channel_without_a_connection_has_lost_it(module, connection):
+    def connection_parameters(channel):
+        return {"host": channel.connection.client.hostname}
+
+    wrapped = module.expect_its_loss(connection_parameters)
+    with pytest.raises(module.transport.get_redis_error_classes().connection_errors):
+        wrapped(SimpleNamespace(connection=connection))
+    assert wrapped(SimpleNamespace(connection=SimpleNamespace(client=SimpleNamespace(hostname="queue")))) == {"host": "queue"}
+
+
 @pytest.mark.parametrize(("limit", "steps"), [("0", 0), ("2", 1)])
 def test_no_limit_is_no_step(module, monkeypatch, limit, steps):
     monkeypatch.setenv("CELERY_MAX_REDELIVERIES", limit)
+    monkeypatch.setattr(module.transport.Channel, "_connparams", module.transport.Channel._connparams)  # which is put back
     app = SimpleNamespace(steps={"consumer": set()})
     module.install(app)
     assert len(app.steps["consumer"]) == steps
