@@ -195,7 +195,8 @@ def test_the_main_process_is_killed(hosts: list[Host]) -> None:
 def test_a_task_that_kills_its_process_each_time_ends_as_failed(hosts: list[Host], poison: dict, queue: str) -> None:
     def look(host: Host) -> None:
         task = poison[host.name][queue]
-        code = f"try:\n    answer = app.AsyncResult({task!r}).get(timeout={PATIENCE})\nexcept Exception as error:\n    answer = [type(error).__name__, str(error)]"
+        asked = f"answer = app.AsyncResult({task!r}).get(timeout={PATIENCE})"
+        code = f"try:\n    {asked}\nexcept Exception as error:\n    answer = [type(error).__name__, str(error)]"
         kind, text = with_celery(host.host, code)
         assert kind == "WorkerLostError"
         assert f"begun anew {MAX_REDELIVERIES} times" in text
