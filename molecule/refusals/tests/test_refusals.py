@@ -224,6 +224,7 @@ CASES = [
     Case("name_without_a_source", ["celery_app_source", "celery_app_requirements"], {"celery_app_instance": "shop:app"}),
     Case("name_that_python_cannot_import", ["celery_app_instance", "module:name"],
          {"celery_app_instance": "shop app", "celery_app_requirements": ["shop"]}),
+    Case("redeliveries_negative", ["celery_app_max_redeliveries is -1", "0 for no limit"], {"celery_app_max_redeliveries": -1}),
     Case("version_without_git", ["celery_app_source_version", "git"], {"celery_app_source_version": "v1"}),
     Case("python_without_a_path", ["celery_app_python", "full path"], {"celery_app_python": "python3.12"}),
     Case("environment_names", ["celery_app_environment", "letters"], {"celery_app_environment": {"MY-NAME": "x"}}),

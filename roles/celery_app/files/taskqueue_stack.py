@@ -114,7 +114,9 @@ if "CELERY_SCHEDULE" in os.environ:
     put(app.conf, "beat_sync_every", app.conf.beat_sync_every or 1)
 
 if "NOTIFY_SOCKET" in os.environ:
-    # Only here, as nobody else needs what it imports.
+    # Only here, as nobody else needs what they import.
+    import taskqueue_redeliveries
     import taskqueue_systemd
 
+    taskqueue_redeliveries.install(app)
     taskqueue_systemd.install(app)
