@@ -604,7 +604,10 @@ class RedisConfig:
             raise Problem(f"{self.path} was to say aclfile {users}, which {self.user} may not read. Nothing was changed. Give it to {self.user}.")
         for key, args in self.wanted.unasked:
             if key.startswith("loadmodule ") and not self._allowed("-x", args[0]):
-                raise Problem(f"{self.path} was to load {args[0]}, which {self.user} may not execute. Nothing was changed. Give it the right to (redis_config in the role redis names it).")
+                raise Problem(
+                    f"{self.path} was to load {args[0]}, which {self.user} may not execute. Nothing was changed. "
+                    "Give it the right to (redis_config in the role redis names it)."
+                )
 
     def _survey_directory(self, installed: bool = True) -> str:
         place = self.wanted.values["dir"]
@@ -741,7 +744,8 @@ class RedisConfig:
                 if error not in (0, errno.EADDRINUSE, errno.EACCES) and not word.startswith("-"):
                     raise Problem(
                         f"{self.path} was to bind {word}, which is no address of this machine ({os.strerror(error)}). Nothing was changed. "
-                        "Name one that it has (ip address shows them), or put a minus before it where it may be missing (Redis 6.2 and newer): redis_bind in the role redis."
+                        "Name one that it has (ip address shows them), or put a minus before it where it may be missing (Redis 6.2 and newer): "
+                        "redis_bind in the role redis."
                     )
 
     def _rival(self) -> str:

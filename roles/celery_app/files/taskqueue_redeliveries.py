@@ -63,6 +63,14 @@ def expect_its_loss(connection_parameters: Callable) -> Callable:
     return _connparams
 
 
+def raised(error: Exception) -> ExceptionInfo:
+    """What Celery's signal and event tell of an error, which only one that was raised has."""
+    try:
+        raise error
+    except type(error):
+        return ExceptionInfo()
+
+
 class Redeliveries(bootsteps.StartStopStep):
     """Stands between the consumer and the pool, where each task passes when its time has come: also after an ETA or a rate limit."""
 
@@ -121,11 +129,9 @@ class Redeliveries(bootsteps.StartStopStep):
         # As it may be the task that takes the worker down, its arguments stay out of the message.
         logger.error("Task %s[%s] was redelivered and begun anew %d times, and ended none of them: it is not run again.", request.name, request.id, begun)
         task_ready(request)
+        failure = WorkerLostError(reason)
+        info = raised(failure)
         try:
-            try:
-                raise WorkerLostError(reason)
-            except WorkerLostError as error:
-                info, failure = ExceptionInfo(), error
             request.task.backend.mark_as_failure(request.id, failure, request=request._context, store_result=request.store_errors)
             signals.task_failure.send(
                 sender=request.task, task_id=request.id, exception=failure, args=request.args, kwargs=request.kwargs,
