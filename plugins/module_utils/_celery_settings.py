@@ -209,12 +209,14 @@ def _dict(value: object) -> dict:
 _CONVERTERS = {"bool": _bool, "float": _float, "int": _int, "string": _string, "list": _list, "dict": _dict}
 
 
-def _shown(value: object) -> str:
-    """A value in a message. Of a dictionary or a list nothing: there may be a secret in it."""
+def _shown(value: object, kind: str) -> str:
+    """A value in a message. Of a dictionary, a list, and what stands in place of one nothing: there may be a secret in it."""
     if isinstance(value, Mapping):
         return "a dictionary"
     if isinstance(value, (list, tuple)):
         return "a list"
+    if isinstance(value, str) and ("dict" in kind or "list" in kind):
+        return "text"
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
@@ -229,7 +231,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 def _wrong_type(name: str, value: object, kind: str) -> str:
     words = " or ".join(_WORDS[wanted] for wanted in kind.split(" or "))
-    shown = "a value" if any(word in name for word in ("password", "key", "secret")) else _shown(value)
+    shown = "a value" if any(word in name for word in ("password", "key", "secret")) else _shown(value, kind)
     return f"celery_app_settings has {name}: {shown}; write {words}."
 
 

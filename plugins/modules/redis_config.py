@@ -249,8 +249,8 @@ kernel_skipped:
   sample:
     vm.overcommit_memory: "stays 0, as this host does not let it be changed: a container has its machine's kernel"
 in_force:
-  description: Whether everything was as asked for already, so that nothing had to be changed.
-  returned: success
+  description: Whether everything is as asked for, and nothing is left of a run that was cut off, so that the module need not run.
+  returned: in check mode
   type: bool
 running:
   description: Whether the server runs.
@@ -440,6 +440,7 @@ class RedisConfig:
                 result["changed"] |= self._set_attributes()
                 if self.service:
                     result["enabled"] = starts_at_boot(self._state())
+                result["in_force"] = not result["changed"] and not self._is_unfinished()
                 return result
             waits = bool(plan.restart or result["started"])
             if waits and not self.file.same and present and self.texts.last_good is None:
@@ -465,6 +466,11 @@ class RedisConfig:
         if self.service:
             result["enabled"] = starts_at_boot(self._state())
         return result
+
+    def _is_unfinished(self) -> bool:
+        """Whether a run that was cut off has left what only another run clears away."""
+        paths = [self.path, *(file.path for file in self.named)]
+        return any(os.path.exists(last_good(path)) for path in paths) or bool(self.drop_in and self.drop_in.is_unproven)
 
     def _compare(self, present: Meaning | None) -> None:
         """Finds out which files differ in what they mean to this server."""
@@ -1110,7 +1116,7 @@ def main() -> None:
         module.fail_json(msg=mask(str(problem)), path=module.params["path"], restored=problem.restored)
     except (OSError, RedisError, SystemdError) as error:
         module.fail_json(msg=mask(f"{module.params['path']}: {error}"), path=module.params["path"], restored=False)
-    module.exit_json(**result, in_force=not result["changed"])
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -214,6 +214,7 @@ CASES = [
     Case("no_workers", ["celery_worker_instances is empty"], {"celery_worker_instances": []}),
     Case("concurrency_zero", ["concurrency", "1 or more"], worker(concurrency=0)),
     Case("option_with_a_key_of_its_own", ["options", "--pool=solo"], worker(options=["--pool=solo"])),
+    Case("option_in_short_with_a_key_of_its_own", ["options", "-Qmail"], worker(options=["-Qmail"])),
     Case("stop_timeout_negative", ["celery_worker_stop_timeout", "1 or more"], {"celery_worker_stop_timeout": -1}),
     Case("drain_timeout_zero", ["celery_worker_drain_timeout", "1 or more"], {"celery_worker_drain_timeout": 0}),
     Case("relative_writable_path", ["celery_worker_writable_paths", "absolute"], {"celery_worker_writable_paths": ["uploads"]}),

@@ -5,7 +5,7 @@ requeued when ``task_reject_on_worker_lost`` is set, and what a whole worker hel
 counts how often. So this does, and ends the task as failed when it was begun anew ``CELERY_MAX_REDELIVERIES`` times.
 
 What is counted is the beginning of an execution, of a late-acknowledged message that is marked as redelivered, and the count is
-cleared when the message is acknowledged. Other moments would be wrong:
+cleared when the message is acknowledged or the task gives itself back (``Reject``). Other moments would be wrong:
 
 - Deliveries, counted when a message arrives, include those that a warm stop gave back before they ran, as do those of tasks with an
   ETA. A worker that is deployed ten times a day would make poison of what only waited.
@@ -31,7 +31,7 @@ from functools import partial, wraps
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery, bootsteps, signals
-from celery.exceptions import WorkerLostError
+from celery.exceptions import Reject, WorkerLostError
 from celery.utils.log import get_logger
 from celery.worker.state import task_ready
 from kombu.transport import redis as transport
@@ -89,9 +89,10 @@ class Redeliveries(bootsteps.StartStopStep):
         begun = self._ask(request, "GET")
         if begun is not None and int(begun) >= self._limit:
             return self._end(request, int(begun))
-        # On this one request. A process or thread of the pool begins with the first, the worker ends with the second.
+        # On this one request. A process or thread of the pool begins with the first, the worker ends with one of the others.
         request.on_accepted = partial(self._begin, request, request.on_accepted)
         request.acknowledge = partial(self._acknowledge, request, request.acknowledge)
+        request.on_failure = partial(self._fail, request, request.on_failure)
         return execute(request)
 
     def _begin(self, request, on_accepted, *arguments) -> None:
@@ -101,6 +102,12 @@ class Redeliveries(bootsteps.StartStopStep):
     def _acknowledge(self, request, acknowledge) -> None:
         acknowledge()
         self._ask(request, "DEL")
+
+    def _fail(self, request, on_failure, exc_info, *arguments, **options):
+        # A task that gives itself back has come to an end, too.
+        if isinstance(exc_info.exception, Reject):
+            self._ask(request, "DEL")
+        return on_failure(exc_info, *arguments, **options)
 
     def _ask(self, request, command: str, *arguments: int):
         """One command on the key with this task's count. None as well when there is no answer."""

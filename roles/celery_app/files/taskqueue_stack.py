@@ -99,6 +99,8 @@ if "CELERY_APP" not in os.environ:
 # application has read its own: Celery calls on_init() of every application, and what add_defaults() is given once the settings are read.
 Celery.on_init = lambda self: self.add_defaults(lambda: lay(self) or {})
 app = find_app(os.environ["CELERY_APP"])
+if not isinstance(app, Celery):
+    raise TypeError(f"{os.environ['CELERY_APP']} is no Celery application, but of the type {type(app).__name__}")
 # Once more, for an application that has an on_init() of its own, or reads settings and then sets others.
 app.add_defaults(lambda: lay(app) or {})
 

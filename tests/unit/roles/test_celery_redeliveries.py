@@ -87,6 +87,7 @@ class Worker:
             task=Thing(acks_late=acks_late, backend=SimpleNamespace(mark_as_failure=fail)),
             on_accepted=lambda pid, started: self.log.append(("accepted",)),
             acknowledge=lambda: self.log.append(("acknowledged",)),
+            on_failure=lambda info, **options: self.log.append(("failure", info.exception)),
             send_event=lambda name, **fields: self.log.append((name,)),
         )  # fmt: skip
 
@@ -111,6 +112,18 @@ def test_what_begins_is_counted_and_what_ends_is_forgotten(module, monkeypatch):
     assert worker.redis.expires == {KEY: 60 + 24 * 3600}
     request.acknowledge()
     assert (worker.log, worker.redis.counts) == ([("executed",), ("accepted",), ("acknowledged",)], {})
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_task_that_gives_itself_back_is_forgotten_and_one_whose_process_is_lost_is_not(module, monkeypatch, lost):
+    worker = Worker(module, monkeypatch)
+    request = worker.request()
+    worker.deliver(request)
+    request.on_accepted(1, 0.0)
+    error = module.WorkerLostError("gone") if lost else module.Reject("not now", requeue=True)
+    request.on_failure(SimpleNamespace(exception=error), return_ok=True)
+    assert worker.log[-1] == ("failure", error)
+    assert worker.redis.counts == ({KEY: 1} if lost else {})
 
 
 def test_deliveries_that_do_not_begin_do_not_count(module, monkeypatch):
