@@ -33,7 +33,8 @@ help:  ## Show the targets.
 setup: $(VENV)/.ready $(LINK)  ## Install the tools into .venv.
 
 $(VENV)/.ready: tests/requirements.txt
-	$(PYTHON) -m venv --clear $(VENV)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install --quiet --requirement tests/requirements.txt
 	touch $@

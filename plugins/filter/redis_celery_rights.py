@@ -20,8 +20,8 @@ description:
 options:
   _input:
     description:
-      - The variables of each host that runs Celery. Of these C(celery_worker_instances), C(celery_app_settings) and
-        C(celery_app_redis_db) matter.
+      - The variables of each host that runs Celery. Of these C(celery_worker_instances), C(celery_app_settings), C(celery_app_routes),
+        C(celery_app_priority_steps) and C(celery_app_redis_db) matter.
     type: list
     elements: dict
     required: true
@@ -68,6 +68,7 @@ COMMANDS = (
 # What kombu's Redis transport calls things (class Channel in kombu/transport/redis.py).
 SEPARATOR = "\x06\x16"
 UNACKED = ("unacked", "unacked_index", "unacked_mutex")
+VARIABLES = ("celery_worker_instances", "celery_app_settings", "celery_app_routes", "celery_app_priority_steps", "celery_app_redis_db")
 
 
 def escaped(name: str) -> str:
@@ -86,7 +87,7 @@ def routed_queues(routes: object) -> set[str]:
 
 def queues_of(host: Mapping, settings: Mapping) -> set[str]:
     """The queues that a host's workers consume, and those that its settings name."""
-    found = {settings.get("task_default_queue") or "celery"} | routed_queues(settings.get("task_routes"))
+    found = {settings.get("task_default_queue") or "celery"} | routed_queues(settings.get("task_routes")) | routed_queues(host.get("celery_app_routes"))
     if isinstance(settings.get("task_queues"), Mapping):
         found |= set(settings["task_queues"])
     for worker in host.get("celery_worker_instances") or []:
@@ -100,16 +101,19 @@ def rights_of(host: Mapping, more_queues: Iterable[str]) -> tuple[list[str], lis
     options = settings.get("broker_transport_options") or {}
     prefix = str(options.get("global_keyprefix") or "")
     control, events = settings.get("control_exchange") or "celery", settings.get("event_exchange") or "celeryev"
-    steps = [int(step) for step in options.get("priority_steps") or [9]]
+    steps = [int(step) for step in host.get("celery_app_priority_steps") or options.get("priority_steps") or [9]]
     # A queue has a list of its own for each priority but the first.
     priority = escaped(str(options.get("sep") or SEPARATOR)) + "[0-9]"
-    endings = ["", priority] + ([priority + "[0-9]"] if max(steps) > 9 else [])
+    endings = ["", priority] + ([priority + "[0-9]"] if max(steps) > 9 else []) + ([priority + "[0-9][0-9]"] if max(steps) > 99 else [])
 
     names = [escaped(name) for name in sorted(queues_of(host, settings) | set(more_queues))]
     # Each worker's own queue (worker_direct, celery/utils/nodenames.py), and its mailbox for remote control.
     names += (["*.dq2"] if settings.get("worker_direct", True) else []) + [f"*.{escaped(control)}.pidbox"]
     keys = [name + ending for name in names for ending in endings]
     keys += [escaped(str(options.get(f"{name}_key") or name)) for name in UNACKED]
+    # A worker with a visibility timeout of its own (celery-worker.service.j2).
+    apart = [str(worker.get("name")) for worker in host.get("celery_worker_instances") or [] if worker.get("visibility_timeout")]
+    keys += [escaped(f"{name}.{worker}") for worker in apart for name in UNACKED]
     keys += ["_kombu.binding*", escaped(settings.get("event_queue_prefix") or "celeryev") + ".*"]
 
     fanout = options.get("fanout_prefix", True)
@@ -140,7 +144,7 @@ def redis_celery_rights(hosts: Iterable[Mapping], version: str, extra: Mapping |
     channels: list[str] = []
     databases = set()
     for host in hosts or [{}]:
-        wanted = {name: host.get(name) for name in ("celery_worker_instances", "celery_app_settings", "celery_app_redis_db")}
+        wanted = {name: host.get(name) for name in VARIABLES}
         databases.add(int(wanted["celery_app_redis_db"] or 0))
         found = rights_of(wanted, more.get("queues") or [])
         keys, channels = keys + found[0], channels + found[1]

@@ -112,7 +112,9 @@ def rights_errors(name: str, rights: Mapping, version: str) -> Iterator[str]:
     if release(version) < (7, 0) and any(str(key).startswith("%") for key in rights.get("keys") or []):
         yield f"redis_users has keys for reading or for writing alone for {name}, which came with Redis 7.0; here it is {version}: write the pattern alone."
     for command in rights.get("commands") or []:
-        if not COMMAND.fullmatch(str(command)) and not NO_RULE.search(str(command)):
+        if re.match("[><#!]", str(command)):
+            yield f"redis_users has a password among the commands of {name}: write it in passwords, or its hash in password_hashes."
+        elif not COMMAND.fullmatch(str(command)) and not NO_RULE.search(str(command)):
             yield f'redis_users has "{command}" among the commands of {name}: write +command or -command, or +@category or -@category.'
 
 

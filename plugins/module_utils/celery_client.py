@@ -504,16 +504,23 @@ class Client:
                 bindings[exchange] = [(part[0], part[-1]) for part in parts]
         return bindings
 
-    def read_unacked(self, bindings: dict[str, list[tuple[str, str]]]) -> tuple[int, dict[str, int]]:
-        """Return how many messages workers hold and have not acknowledged, in all and by queue."""
+    def read_unacked(
+        self, bindings: dict[str, list[tuple[str, str]]], more: t.Iterable[tuple[str, str]] = (),
+    ) -> tuple[int, dict[str, int]]:
+        """Return how many messages workers hold and have not acknowledged, in all and by queue.
+
+        A worker may have keys of its own for them: more are pairs of an index and what it is of.
+        """
         client, prefix = self.redis(), self.channel.global_keyprefix
-        index, messages = prefix + self.channel.unacked_index_key, prefix + self.channel.unacked_key
+        own = self.channel.unacked_index_key, self.channel.unacked_key
+        total = 0
         with self.explained("broker"):
-            # ZCOUNT and not ZCARD: a worker's user may do that in any case.
-            total = client.zcount(index, "-inf", "+inf")
             pipeline = client.pipeline(transaction=False)
-            for tag in client.zrange(index, 0, SEARCH_DEPTH - 1):
-                pipeline.hget(messages, tag)
+            for index, messages in sorted({own, *more}):
+                # ZCOUNT and not ZCARD: a worker's user may do that in any case.
+                total += client.zcount(prefix + index, "-inf", "+inf")
+                for tag in client.zrange(prefix + index, 0, SEARCH_DEPTH - 1):
+                    pipeline.hget(prefix + messages, tag)
             payloads = pipeline.execute()
         counts: dict[str, int] = {}
         for payload in payloads:

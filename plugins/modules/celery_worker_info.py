@@ -258,6 +258,12 @@ def count_executed(stats: dict[str, t.Any]) -> int:
     return sum((stats.get("total") or {}).values())
 
 
+def find_unacked_keys(stats: dict[str, dict[str, t.Any]]) -> set[tuple[str, str]]:
+    """Under which keys workers keep what they have taken, of those that have keys of their own."""
+    options = [(answer.get("broker") or {}).get("transport_options") or {} for answer in stats.values()]
+    return {(option["unacked_index_key"], option["unacked_key"]) for option in options if "unacked_index_key" in option and "unacked_key" in option}
+
+
 class Look(t.NamedTuple):
     """What can move, at one moment."""
 
@@ -290,7 +296,7 @@ class Survey:
         known = sorted(consumed | set(self.params["queues"]) | {queue for bound in bindings.values() for unused, queue in bound})
         first = self.look(known, names)
         started = time.monotonic()
-        unacked, held = self.client.read_unacked(bindings)
+        unacked, held = self.client.read_unacked(bindings, find_unacked_keys(answers["stats"]))
         second = first
         if self.params["interval"]:
             time.sleep(max(started + self.params["interval"] - time.monotonic(), 0))

@@ -248,13 +248,17 @@ kernel_skipped:
   type: dict
   sample:
     vm.overcommit_memory: "stays 0, as this host does not let it be changed: a container has its machine's kernel"
+in_force:
+  description: Whether everything is as asked for, and nothing is left of a run that was cut off, so that the module need not run.
+  returned: in check mode
+  type: bool
 running:
   description: Whether the server runs.
   returned: success
   type: bool
 enabled:
   description: Whether the service starts at boot.
-  returned: success, with O(service), outside check mode
+  returned: success, with O(service), when the server's program is installed
   type: bool
 proven:
   description: Whether the server's program accepted the configuration. False only in check mode, before Redis is installed.
@@ -413,7 +417,7 @@ class RedisConfig:
         except Refused as refused:
             raise Problem(
                 f"{self.server} does not accept what {self.path} was to become: {refused}. "
-                "Nothing was changed. Correct or remove that; the words are those of the server."
+                "Nothing was changed. Correct or remove that (redis_config or redis_users in the role redis); the words are those of the server."
             ) from refused
 
     def _run(self, proof: ThrowAway) -> dict:
@@ -434,6 +438,9 @@ class RedisConfig:
             result = self._result(plan, running=bool(client), version=proof.version)
             if self.module.check_mode:
                 result["changed"] |= self._set_attributes()
+                if self.service:
+                    result["enabled"] = starts_at_boot(self._state())
+                result["in_force"] = not result["changed"] and not self._is_unfinished()
                 return result
             waits = bool(plan.restart or result["started"])
             if waits and not self.file.same and present and self.texts.last_good is None:
@@ -459,6 +466,11 @@ class RedisConfig:
         if self.service:
             result["enabled"] = starts_at_boot(self._state())
         return result
+
+    def _is_unfinished(self) -> bool:
+        """Whether a run that was cut off has left what only another run clears away."""
+        paths = [self.path, *(file.path for file in self.named)]
+        return any(os.path.exists(last_good(path)) for path in paths) or bool(self.drop_in and self.drop_in.is_unproven)
 
     def _compare(self, present: Meaning | None) -> None:
         """Finds out which files differ in what they mean to this server."""
@@ -591,14 +603,17 @@ class RedisConfig:
         if os.path.isabs(log) and not self._allowed("-w", target):
             raise Problem(
                 f"{self.path} was to say logfile {log}, and {self.user} may not write {target}. Nothing was changed. "
-                f"Give {self.user} the right to it, or name another file."
+                f"Give {self.user} the right to it, or name another file (redis_config in the role redis)."
             )
         users = self.wanted.values["aclfile"]
         if users and not self.users_file and not self._allowed("-r", users):
             raise Problem(f"{self.path} was to say aclfile {users}, which {self.user} may not read. Nothing was changed. Give it to {self.user}.")
         for key, args in self.wanted.unasked:
             if key.startswith("loadmodule ") and not self._allowed("-x", args[0]):
-                raise Problem(f"{self.path} was to load {args[0]}, which {self.user} may not execute. Nothing was changed.")
+                raise Problem(
+                    f"{self.path} was to load {args[0]}, which {self.user} may not execute. Nothing was changed. "
+                    "Give it the right to (redis_config in the role redis names it)."
+                )
 
     def _survey_directory(self, installed: bool = True) -> str:
         place = self.wanted.values["dir"]
@@ -735,7 +750,8 @@ class RedisConfig:
                 if error not in (0, errno.EADDRINUSE, errno.EACCES) and not word.startswith("-"):
                     raise Problem(
                         f"{self.path} was to bind {word}, which is no address of this machine ({os.strerror(error)}). Nothing was changed. "
-                        "Name one that it has (ip address shows them), or put a minus before it where it may be missing (Redis 6.2 and newer)."
+                        "Name one that it has (ip address shows them), or put a minus before it where it may be missing (Redis 6.2 and newer): "
+                        "redis_bind in the role redis."
                     )
 
     def _rival(self) -> str:

@@ -118,14 +118,22 @@ def test_no_password_can_be_read_in_the_acl_file(host, variables, celery):
         assert (file.user, file.group, file.mode) == (conf.user, conf.group, 0o640)
         content = file.content_string
     assert content.startswith("user default ")
-    passwords = [password for user in variables["redis_users"] for password in user["passwords"]] + [celery[1]]
+    passwords = [password for user in variables["redis_users"] for password in user.get("passwords", [])] + [celery[1]]
     assert [password for password in passwords if password in content] == []
 
 
 def test_each_password_of_a_user_is_valid(host, variables, celery):
     for user in variables["redis_users"]:
-        for password in user["passwords"]:
+        for password in user.get("passwords", []) if user.get("enabled", True) else []:
             assert redis_cli(host, variables, "PING", login=(user["name"], password)) in (["PONG"], [NO_PING.format(user["name"])])
+
+
+def test_a_hash_is_as_good_as_a_password_and_a_locked_user_has_none(host, variables):
+    names = {user["name"] for user in variables.get("redis_users", [])}
+    if not {"hashed", "locked"} <= names:
+        pytest.skip("no such users in this inventory")
+    assert redis_cli(host, variables, "PING", login=("hashed", "s3cure-hashed-pass")) == ["PONG"]
+    assert redis_cli(host, variables, "AUTH", "locked", "s3cure-locked-pass", authenticate=False)[0].startswith("WRONGPASS")
 
 
 def test_the_default_user_can_be_off(host, variables):

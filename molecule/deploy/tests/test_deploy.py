@@ -124,8 +124,7 @@ def test_builds_without_the_public_index(builds: dict, host: str, name: str) -> 
     [
         ("module_does_not_import", ["ModuleNotFoundError: No module named 'nosuch'", "shop.py, line 1"]),
         ("attribute_missing", ["module 'deploy_proof' has no attribute 'nope'"]),
-        # Text, and no application.
-        ("no_application", ["'str' object has no attribute 'conf'"]),
+        ("no_application", ["deploy_proof:RELEASE is no Celery application, but of the type str"]),
         ("tasks_cannot_be_found", ["No module named 'shop_tasks'"]),
         ("requirements_conflict", ["celery==5.4.0", "celery==5.7.0"]),
         ("no_such_package", ["deploy-neighbour", "9.9"]),

@@ -100,6 +100,17 @@ CASES = [
     Case("bind_twice_over", ["redis_bind names 127.0.0.1, 0.0.0.0", "alone"],
          {"redis_bind": ["127.0.0.1", "0.0.0.0"], "redis_password": "secret"}),
     # Redis: never open
+    Case("bind_two_in_one", ['redis_bind names "127.0.0.1 192.0.2.1"', "one address"], {"redis_bind": ["127.0.0.1 192.0.2.1"]}),
+    # An inventory in INI format and --extra-vars give text.
+    Case("bind_is_text", ["redis_bind is text", "write a list"], {"redis_bind": "0.0.0.0"}),
+    Case("config_is_text", ["redis_config is text", "write a dictionary"], {"redis_config": "maxmemory=1gb"}),
+    Case("firewall_sources_are_text", ["redis_firewall_sources is text"], {"redis_firewall_sources": "192.0.2.0/28"}),
+    Case("open_access_false_as_text", ["redis_password", "0.0.0.0"], {"redis_bind": ["0.0.0.0"], "redis_allow_open_access": "false"}),
+    Case("default_user_off_as_text", ["redis_default_user_enabled is false", "redis_admin_user"], {"redis_default_user_enabled": "false"}),
+    user("keys_are_text", ["redis_users (shop): keys is text"], keys="shop:*"),
+    user("password_among_commands", ["redis_users has a password among the commands of shop"], commands=[">s3cret"]),
+    Case("queues_are_text", ["celery_worker_instances (default): queues is text"], worker(queues="mail")),
+    Case("requirements_are_text", ["celery_app_requirements is text"], {"celery_app_requirements": "shop==1.4.2", "celery_app_instance": "shop"}),
     Case("wide_bind", ["redis_password", "0.0.0.0", "loopback"], {"redis_bind": ["0.0.0.0"]}),
     Case("wide_bind_ipv6", ["redis_password", "::"], {"redis_bind": ["127.0.0.1", "::"]}),
     Case("wide_bind_star", ["redis_password", "*"], {"redis_bind": ["*"]}),
@@ -261,6 +272,7 @@ CASES = [
     Case("no_workers", ["celery_worker_instances is empty"], {"celery_worker_instances": []}),
     Case("concurrency_zero", ["concurrency", "1 or more"], worker(concurrency=0)),
     Case("option_with_a_key_of_its_own", ["options", "--pool=solo"], worker(options=["--pool=solo"])),
+    Case("option_in_short_with_a_key_of_its_own", ["options", "-Qmail"], worker(options=["-Qmail"])),
     Case("stop_timeout_negative", ["celery_worker_stop_timeout", "1 or more"], {"celery_worker_stop_timeout": -1}),
     Case("drain_timeout_zero", ["celery_worker_drain_timeout", "1 or more"], {"celery_worker_drain_timeout": 0}),
     Case("relative_writable_path", ["celery_worker_writable_paths", "absolute"], {"celery_worker_writable_paths": ["uploads"]}),
@@ -271,6 +283,7 @@ CASES = [
     Case("name_without_a_source", ["celery_app_source", "celery_app_requirements"], {"celery_app_instance": "shop:app"}),
     Case("name_that_python_cannot_import", ["celery_app_instance", "module:name"],
          {"celery_app_instance": "shop app", "celery_app_requirements": ["shop"]}),
+    Case("redeliveries_negative", ["celery_app_max_redeliveries is -1", "0 for no limit"], {"celery_app_max_redeliveries": -1}),
     Case("version_without_git", ["celery_app_source_version", "git"], {"celery_app_source_version": "v1"}),
     Case("python_without_a_path", ["celery_app_python", "full path"], {"celery_app_python": "python3.12"}),
     Case("environment_names", ["celery_app_environment", "letters"], {"celery_app_environment": {"MY-NAME": "x"}}),
@@ -286,6 +299,52 @@ CASES = [
     Case("no_index_and_no_wheelhouse", ["celery_app_no_index", "celery_app_find_links"], {"celery_app_no_index": True}),
     Case("no_index_and_an_index", ["celery_app_no_index", "one of the two"],
          {"celery_app_no_index": True, "celery_app_find_links": ["/srv/wheels"], "celery_app_index_url": "https://pypi.example.com/simple"}),
+    # Settings
+    Case("misspelt_setting", ["celery_app_settings names task_time_limt", "did you mean task_time_limit?"],
+         {"celery_app_settings": {"task_time_limt": 60}}),
+    Case("setting_in_the_words_of_celery_3", ["CELERY_ACKS_LATE", "write task_acks_late"], {"celery_app_settings": {"CELERY_ACKS_LATE": True}}),
+    Case("setting_of_another_type", ['celery_app_settings has task_time_limit: "soon"', "write a number"],
+         {"celery_app_settings": {"task_time_limit": "soon"}}),
+    Case("pickle_for_tasks", ["pickle in task_serializer", "run any code", "write json"], {"celery_app_settings": {"task_serializer": "pickle"}}),
+    Case("pickle_among_the_content", ["pickle in accept_content", "run any code"], {"celery_app_settings": {"accept_content": ["json", "pickle"]}}),
+    Case("yaml_for_results", ["yaml in result_serializer", "write json"], {"celery_app_settings": {"result_serializer": "yaml"}}),
+    Case("broker_among_settings", ["names broker_url", "celery_app_broker_url"], {"celery_app_settings": {"broker_url": "redis://elsewhere"}}),
+    Case("schedule_among_settings", ["names beat_schedule", "celery_beat_schedule"], {"celery_app_settings": {"beat_schedule": {}}}),
+    Case("visibility_timeout_among_transport_options", ["visibility_timeout in broker_transport_options", "celery_app_visibility_timeout"],
+         {"celery_app_settings": {"broker_transport_options": {"visibility_timeout": 7200}}}),
+    Case("settings_of_a_worker_in_the_environment", ["celery_app_environment names CELERY_WORKER_SETTINGS"],
+         {"celery_app_environment": {"CELERY_WORKER_SETTINGS": "{}"}}),
+    # Queues
+    Case("route_to_a_queue_that_nobody_consumes", ["celery_app_routes", "reprots", "no worker of the inventory consumes", "name one of those there are"],
+         {"celery_app_routes": {"shop.*": "reprots"}}),
+    Case("default_queue_that_nobody_consumes", ["task_default_queue", "shop", "no worker of the inventory consumes"],
+         {"celery_app_settings": {"task_default_queue": "shop"}}),
+    Case("route_that_says_more_than_a_queue", ["celery_app_routes sends shop.* to", "name of one queue"],
+         {"celery_app_routes": {"shop.*": {"queue": "celery"}}}),
+    Case("routes_in_two_places", ["celery_app_routes and task_routes", "one of them"],
+         {"celery_app_routes": {"a": "celery"}, "celery_app_settings": {"task_routes": {"b": "celery"}}}),
+    Case("priority_steps_in_disorder", ["celery_app_priority_steps is 0, 6, 3", "ascending"], {"celery_app_priority_steps": [0, 6, 3]}),
+    Case("priority_steps_without_the_highest", ["celery_app_priority_steps is 3, 6", "first of them 0"], {"celery_app_priority_steps": [3, 6]}),
+    Case("priority_step_too_high", ["celery_app_priority_steps is 0, 256", "0 to 255"], {"celery_app_priority_steps": [0, 256]}),
+    Case("priority_step_in_words", ["celery_app_priority_steps", "int"], {"celery_app_priority_steps": ["high"]}),
+    Case("unknown_order_of_queues", ["celery_app_queue_order_strategy", "round_robin, sorted, priority"],
+         {"celery_app_queue_order_strategy": "random"}),
+    Case("visibility_timeout_negative", ["celery_app_visibility_timeout is -1", "more than any task takes"], {"celery_app_visibility_timeout": -1}),
+    Case("visibility_timeout_below_stop_timeout",
+         ["must rise", "stop_timeout: 300", "visibility_timeout: 200", "runs a second time", "celery_app_visibility_timeout for all"],
+         {"celery_app_visibility_timeout": 200}),
+    Case("stop_timeout_over_celery_s_visibility_timeout", ["stop_timeout: 7200", "visibility_timeout: 3600", "more than 7200"],
+         worker(stop_timeout=7200)),
+    Case("time_limit_over_all_of_it", ["time_limit, soft_time_limit: 9000", "stop kills it after 300", "visibility_timeout of more than 9000"],
+         worker(time_limit=9000)),
+    Case("visibility_timeout_of_a_worker_below_its_stop_timeout", ["default has times that contradict", "visibility_timeout: 60"],
+         worker(visibility_timeout=60)),
+    Case("visibility_timeouts_of_hosts_that_share_a_redis", ["celery_app_visibility_timeout is", "use the same database", "shortest would hold for all"],
+         {"redis_bind": ["0.0.0.0"], "redis_password": "secret", "celery_app_redis_host": "ubuntu2404"},
+         one_host={"celery_app_visibility_timeout": 7200}),
+    Case("visibility_timeouts_of_workers_of_one_name", ["default has visibility_timeout", "workers of one name", "another name"],
+         {"redis_bind": ["0.0.0.0"], "redis_password": "secret", "celery_app_redis_host": "ubuntu2404", **worker(visibility_timeout=7200)},
+         one_host=worker(visibility_timeout=9000)),
     # Beat
     Case("two_beats", ["celery_beat has 2 hosts", "every task twice"],
          groups=dict.fromkeys(("redis", "celery_worker", "celery_beat"), ["ubuntu2404", "rhel9"])),
@@ -444,12 +503,12 @@ def connections() -> dict[str, dict]:
 def shown(play: Callable[..., Run], connections: dict[str, dict], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The cases that need no run of their own.
 
-    In one inventory each case is a host of its own, which is reached as one of the two is, and the play of site.yml that
-    checks every host's input runs on all of them; here it goes on with the others when it refuses one. Who is not refused
-    in company, or not with these words, gets a run for itself.
+    In one inventory each case is a host of its own, which is reached as one of the two is, and the play of check_input.yml
+    runs on all of them; here it goes on with the others when it refuses one. Who is not refused in company, or not with these
+    words, gets a run for itself.
     """
-    site = yaml.safe_load((PROJECT / "playbooks/site.yml").read_text(encoding="utf-8"))
-    check = {**next(each for each in site if each["name"].startswith("Check the input of every host")), "any_errors_fatal": False}
+    (check,) = yaml.safe_load((PROJECT / "playbooks/check_input.yml").read_text(encoding="utf-8"))
+    check = {**check, "any_errors_fatal": False, "vars": {"checked_groups": ["redis", "celery_worker", "celery_beat", "celery_flower"]}}
     playbook = tmp_path_factory.mktemp("check") / "check.yml"
     playbook.write_text(yaml.safe_dump([check]), encoding="utf-8")
     alone = {case.name for case in CASES if case.groups is not None or "ansible_facts" in case.variables}
@@ -493,6 +552,18 @@ def test_stops_before_anything_changes(case: Case, play: Callable[..., Run], con
     assert [word for word in case.words if word not in message] == [], run.output
     assert not run.changed, run.output
     assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("playbook", ["celery", "deploy"])
+def test_beat_is_checked_before_the_workers_change(playbook: str, play: Callable[..., Run], connections: dict[str, dict]) -> None:
+    children = {
+        "redis": {"hosts": {"ubuntu2404": None}, "vars": {"redis_bind": ["0.0.0.0"], "redis_password": "secret"}},
+        "celery_worker": {"hosts": dict.fromkeys(connections)},
+        "celery_beat": {"hosts": {"rhel9": None}, "vars": {"celery_beat_schedule": {"nightly": {"task": "shop.report"}}}},
+    }
+    run = play({"all": {"hosts": connections, "children": children}}, playbook=f"taskqueue.stack.{playbook}")
+    assert "celery_beat_schedule" in run.messages["rhel9"], run.output
+    assert not run.changed, run.output
 
 
 def test_the_hosts_are_as_they_were_born(host) -> None:

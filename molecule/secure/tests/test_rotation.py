@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 from conftest import redis_cli, result, send
 
@@ -17,10 +18,13 @@ NEW = "s3cure rotated pass"
 TASK_LASTS = 40
 
 
-def playbook(name: str, **variables: object) -> None:
-    command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars={json.dumps(variables)}", f"taskqueue.stack.{name}"]
+def playbook(name: str, old: str, **variables: object) -> None:
+    """At its most talkative, as what changes a password is where one could be shown."""
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars={json.dumps(variables)}", "-vvv", "--diff", f"taskqueue.stack.{name}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert [password for password in (old, NEW, quote(NEW, safe="")) if password in said] == []
 
 
 def is_valid(host, variables, password: str) -> bool:
@@ -34,12 +38,12 @@ def test_a_password_is_rotated_under_a_running_task(host):
     connected = redis_cli(host, variables, "CLIENT", "LIST")
 
     # Both are valid, and then the workers are told.
-    playbook("redis", redis_celery_old_passwords=[NEW])
+    playbook("redis", old, redis_celery_old_passwords=[NEW])
     assert is_valid(host, variables, old) and is_valid(host, variables, NEW)
     # Nobody was disconnected for it.
     ids = {line.split()[0] for line in connected if "user=celery" in line}
     assert ids & {line.split()[0] for line in redis_cli(host, variables, "CLIENT", "LIST")}
-    playbook("celery", redis_celery_password=NEW, redis_celery_old_passwords=[old])
+    playbook("celery", old, redis_celery_password=NEW, redis_celery_old_passwords=[old])
     assert [result(host, task, timeout=60) for task in tasks] == [TASK_LASTS] * 2
     with host.sudo():
         for task in tasks:
@@ -47,6 +51,6 @@ def test_a_password_is_rotated_under_a_running_task(host):
         assert NEW.replace(" ", "%20") in host.check_output("cat /etc/celery/celery.env")
 
     # Back to what the inventory says.
-    playbook("celery", redis_celery_old_passwords=[NEW])
-    playbook("redis")
+    playbook("celery", old, redis_celery_old_passwords=[NEW])
+    playbook("redis", old)
     assert is_valid(host, variables, old) and not is_valid(host, variables, NEW)

@@ -5,7 +5,13 @@ in the user's code, and whatever way the application is made: Celery's own look-
 ``proj.celery:app`` alike.
 
 The broker and the result backend need no code here: Celery prefers the environment's CELERY_BROKER_URL and
-CELERY_RESULT_BACKEND to any application's setting (celery/app/utils.py, class Settings).
+CELERY_RESULT_BACKEND to any application's setting (celery/app/utils.py, class Settings). Of the others, the first that has one decides:
+
+1. CELERY_WORKER_SETTINGS, what the inventory says of one worker
+2. CELERY_SETTINGS, what it says for all
+3. the application
+4. SAFE, below
+5. Celery
 """
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -13,17 +19,76 @@ CELERY_RESULT_BACKEND to any application's setting (celery/app/utils.py, class S
 import json
 import os
 import shlex
-import socket
 
+from celery import Celery
+from celery.app.defaults import _TO_OLD_KEY
 from celery.app.utils import find_app
 from celery.schedules import crontab
-from kombu.transport.redis import QoS
-from redis import exceptions, sentinel
-from redis._parsers import BaseParser
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 ENV_FILE = "/etc/celery/celery.env"
+
+# What a setting is where neither the inventory nor the application says anything.
+SAFE = {
+    # Whoever can write to Redis could run code in the workers if they took pickle.
+    "accept_content": ["json"],
+    "task_serializer": "json",
+    "result_serializer": "json",
+    # A task is taken off the queue when it is done, not when it begins: a worker that is killed loses none.
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    # A broker may come later than a worker, and may be away for longer than Celery's default of 47 minutes.
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    # Results nobody asks for must not fill Redis.
+    "result_expires": 86400,
+    "redis_backend_health_check_interval": 25,
+    # A result that is written twice is one result.
+    "redis_retry_on_timeout": True,
+    # No retry_on_timeout here: a message that is written twice is a task that runs twice.
+    "broker_transport_options": {"visibility_timeout": 3600, "socket_keepalive": True, "health_check_interval": 25},
+    "result_backend_transport_options": {"visibility_timeout": 3600},
+}
+# Celery's Redis backend cannot make a connection by a UNIX socket with it.
+if "socket://" not in os.environ.get("CELERY_RESULT_BACKEND", ""):
+    SAFE["redis_socket_keepalive"] = True
+# Who sets one of the options in these has no say in the others.
+MERGED = ("broker_transport_options", "result_backend_transport_options")
+
+
+def put(conf, name, value):
+    conf[name] = value
+    if conf.prefix:
+        # The name that Celery 5.6 looks for first, in all layers, where the application's names have a prefix, as Django's have.
+        name = conf.prefix + name
+        conf[name.upper() if conf.prefix.isupper() else name.lower()] = value
+
+
+def lay(app):
+    """Puts the safe defaults below the application's settings, and those of the inventory above. It may come to this more than once."""
+    conf = app.conf
+    merged = {name: dict(conf.get(name) or {}) for name in MERGED}
+    routes = conf.get("task_routes") or []
+    # The last layer is Celery's own, in upper-case names if the application uses those: Celery 5.6 looks for them last, in all layers.
+    own = conf.maps[-1]
+    safe = {name if name in own else _TO_OLD_KEY.get(name, name): value for name, value in SAFE.items()}
+    if safe not in conf.maps:
+        # Not by add_defaults(), which puts them above what config_from_object() has read.
+        conf.maps.insert(-1, safe)
+        conf.defaults.insert(-1, safe)
+    for variable in ("CELERY_SETTINGS", "CELERY_WORKER_SETTINGS"):
+        for name, value in json.loads(os.environ.get(variable, "{}")).items():
+            if name in MERGED:
+                merged[name].update(value)
+            elif name == "task_routes":
+                # The first router with an answer decides.
+                mine, theirs = (route if isinstance(route, (list, tuple)) else [route] for route in (value, routes))
+                put(conf, name, [*mine, *(route for route in theirs if route not in mine)])
+            else:
+                put(conf, name, value)
+    for name, options in merged.items():
+        options = {**SAFE[name], **options}
+        put(conf, name, taskqueue_sentinel.with_objects(options) if SENTINELS else options)
+
 
 # systemd has set these for the units. A person at a shell gets the same:
 #   sudo -u celery /opt/celery/current/bin/celery -A taskqueue_stack inspect active
@@ -31,59 +96,21 @@ if "CELERY_APP" not in os.environ:
     with open(ENV_FILE, encoding="utf-8") as env_file:
         os.environ.update(entry.split("=", 1) for entry in shlex.split(env_file.read(), comments=True))
 
-# A primary that has too few replicas at the moment (min-replicas-to-write), as after each failover, is one that cannot be reached: worth
-# another attempt. Celery takes it for an error of the program, ends the worker, and does not store the results of tasks.
-BaseParser.EXCEPTION_CLASSES["NOREPLICAS"] = exceptions.ConnectionError
+SENTINELS = os.environ["CELERY_BROKER_URL"].startswith("sentinel")
+if SENTINELS:
+    # Only here, as it changes what others need not have changed.
+    import taskqueue_sentinel
 
-# A connection that was lost is made anew by what is sent next, and redis-py then goes where it was before, asking no Sentinel (as of 6.4
-# and 8.1, connect_check_health() in send_packed_command()). A primary that handed over answers there as a replica, and kombu's
-# restore_by_tag(), a transaction that is repeated when the connection fails, never ends.
-send_packed_command = sentinel.SentinelManagedConnection.send_packed_command
+    taskqueue_sentinel.install()
 
-
-def send_to_the_primary(self, command, check_health=True):
-    if not self._sock:
-        self.connect()
-    return send_packed_command(self, command, check_health)
-
-
-sentinel.SentinelManagedConnection.send_packed_command = send_to_the_primary
-
-# kombu and Celery try again by themselves. redis-py would first, with pauses, at a primary that is cut off: measured, 25 seconds.
-managed = sentinel.SentinelManagedConnection.__init__
-
-
-def without_attempts_of_its_own(self, **kwargs):
-    managed(self, **kwargs)
-    self.retry = Retry(NoBackoff(), 0)
-
-
-sentinel.SentinelManagedConnection.__init__ = without_attempts_of_its_own
-
-# A worker that has lost its connection gives back what it had taken, and closes the connection a second time when that fails: then there is
-# none to give anything back by, and the worker ended for it (kombu 5.7.0). What it had is given to another after visibility_timeout.
-restore_unacked = QoS.restore_unacked
-
-
-def restore_what_can_be(self, client=None):
-    if client or self.channel.connection.client:
-        restore_unacked(self, client)
-
-
-QoS.restore_unacked = restore_what_can_be
-
+# A task takes some settings when it is made, which may be while the application is imported. So they are there as soon as an
+# application has read its own: Celery calls on_init() of every application, and what add_defaults() is given once the settings are read.
+Celery.on_init = lambda self: self.add_defaults(lambda: lay(self) or {})
 app = find_app(os.environ["CELERY_APP"])
-settings = json.loads(os.environ.get("CELERY_SETTINGS", "{}"))
-# A socket's options are numbers that differ between systems, and JSON has no numbers for names.
-keepalive = settings.get("broker_transport_options", {}).get("socket_keepalive_options", {})
-if keepalive:
-    numbers = {getattr(socket, name, None): value for name, value in keepalive.items()}
-    settings["broker_transport_options"]["socket_keepalive_options"] = {key: value for key, value in numbers.items() if key is not None}
-for options in ("broker_transport_options", "result_backend_transport_options"):
-    if "sentinel_kwargs" in settings.get(options, {}):
-        # The next Sentinel is asked at once. redis-py would ask one that is away again and again, with pauses.
-        settings[options]["sentinel_kwargs"]["retry"] = Retry(NoBackoff(), 0)
-app.conf.update(settings)
+if not isinstance(app, Celery):
+    raise TypeError(f"{os.environ['CELERY_APP']} is no Celery application, but of the type {type(app).__name__}")
+# Once more, for an application that has an on_init() of its own, or reads settings and then sets others.
+app.add_defaults(lambda: lay(app) or {})
 
 # Beat alone has this: what the inventory adds to the application's own schedule. JSON has no crontab.
 if "CELERY_SCHEDULE" in os.environ:
@@ -92,12 +119,14 @@ if "CELERY_SCHEDULE" in os.environ:
         if isinstance(entry["schedule"], dict):
             entry["schedule"] = crontab(**entry["schedule"])
         entry["options"] = {**entry.get("options", {}), **({"queue": entry.pop("queue")} if "queue" in entry else {})}
-    app.conf.beat_schedule = {**app.conf.beat_schedule, **schedule}
+    put(app.conf, "beat_schedule", {**app.conf.beat_schedule, **schedule})
     # Written after every task, so that a killed beat does not send the last ones again. Celery's default is three minutes.
-    app.conf.beat_sync_every = app.conf.beat_sync_every or 1
+    put(app.conf, "beat_sync_every", app.conf.beat_sync_every or 1)
 
 if "NOTIFY_SOCKET" in os.environ:
-    # Only here, as nobody else needs what it imports.
+    # Only here, as nobody else needs what they import.
+    import taskqueue_redeliveries
     import taskqueue_systemd
 
+    taskqueue_redeliveries.install(app)
     taskqueue_systemd.install(app)

@@ -96,3 +96,16 @@ def test_no_host_is_a_producer_alone() -> None:
 def test_every_rule_is_one_word() -> None:
     for rules in rights(extra={"queues": ["a b", "c\x06d", "ü"]}).values():
         assert [rule for rule in rules if not rule.isprintable() or " " in rule] == []
+
+
+def test_routes_priorities_and_workers_with_a_time_of_their_own() -> None:
+    host = {
+        "celery_worker_instances": [{"name": "default"}, {"name": "long", "queues": ["long"], "visibility_timeout": 7200}],
+        "celery_app_routes": {"shop.*": "web"},
+        "celery_app_priority_steps": [0, 100],
+    }
+    keys = redis_celery_rights([host], "7.0.15")["keys"]
+    assert {"web", "unacked", "unacked.long", "unacked_index.long", "unacked_mutex.long"} <= set(keys)
+    assert "unacked.default" not in keys
+    assert {ending for ending in ("[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]") if any(key.endswith(f"??{ending}") for key in keys)} == {
+        "[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]"}

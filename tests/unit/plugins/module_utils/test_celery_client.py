@@ -402,6 +402,9 @@ def test_unacknowledged_messages_belong_to_the_queue_they_were_sent_to(queues) -
     }
     bindings = {"celery": [("celery", "celery")], "orders": [("new", "incoming")]}
     assert queues(keys).read_unacked(bindings) == (5, {"celery": 2, "incoming": 1, "a@h.dq2": 1})
+    own = {"pre.unacked_index.long": [b"5"], "pre.unacked.long": {b"5": json.dumps([{"body": ""}, "orders", "new"]).encode()}}
+    both = queues({**keys, **own}).read_unacked(bindings, {("unacked_index.long", "unacked.long"), ("unacked_index", "unacked")})
+    assert both == (6, {"celery": 2, "incoming": 2, "a@h.dq2": 1})
 
 
 # The interpreter

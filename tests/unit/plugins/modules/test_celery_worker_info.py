@@ -52,7 +52,7 @@ class FakeWorker:
 class FakeClient:
     def __init__(self, workers: dict, waiting: list[dict] | None = None, bindings: dict | None = None, unacked: dict | None = None) -> None:
         self.workers, self.waiting = workers, waiting or [{}]
-        self.bindings, self.unacked = bindings or {}, unacked or {}
+        self.bindings, self.unacked, self.more = bindings or {}, unacked or {}, None
 
     def connect_broker(self) -> None:
         pass
@@ -70,7 +70,8 @@ class FakeClient:
     def read_bindings(self, exchanges: set) -> dict:
         return self.bindings
 
-    def read_unacked(self, bindings: dict) -> tuple:
+    def read_unacked(self, bindings: dict, more: set) -> tuple:
+        self.more = more
         return sum(self.unacked.values()), self.unacked
 
 
@@ -222,10 +223,20 @@ def test_real_worker(run, monkeypatch) -> None:
     # What asks Redis itself.
     monkeypatch.setattr(client, "read_waiting", lambda queues: {queue: {0: 0} for queue in queues})
     monkeypatch.setattr(client, "read_bindings", lambda exchanges: {})
-    monkeypatch.setattr(client, "read_unacked", lambda bindings: (0, {}))
+    monkeypatch.setattr(client, "read_unacked", lambda bindings, more: (0, {}))
     with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30, hostname="real@h"):
         result = run(client, timeout=5, workers=["real@h"])
     worker, = result["workers"]
     assert (worker["name"], worker["pool"], worker["queues"]) == ("real@h", "solo", ["celery", "real@h.dq2"])
     assert worker["versions"]["celery"] == result["celery"]
     assert kinds(result) == []
+
+
+def test_keys_of_a_worker_s_own_for_what_it_has_taken(run) -> None:
+    apart, alike = FakeWorker("long"), FakeWorker("celery")
+    options = {"visibility_timeout": 60, "unacked_key": "unacked.long", "unacked_index_key": "unacked_index.long"}
+    answer = apart.answer
+    apart.answer = lambda question: {**answer(question), "broker": {"transport_options": options}} if question == "stats" else answer(question)
+    client = FakeClient({"long@h": apart, "a@h": alike})
+    run(client)
+    assert client.more == {("unacked_index.long", "unacked.long")}

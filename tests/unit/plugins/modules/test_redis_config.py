@@ -281,7 +281,13 @@ def test_check_mode_predicts_and_changes_nothing(running: Host) -> None:
     assert {name: predicted[name] for name in ("changed", "applied", "restart_required")} == {
         name: done[name] for name in ("changed", "applied", "restart_required")
     }
-    assert not running.run(content, check=True)["changed"]
+    assert not predicted["in_force"]
+    # The file of before lies there, for a restart that has not been.
+    assert running.last_good.exists()
+    again = running.run(content, check=True)
+    assert (again["changed"], again["in_force"]) == (False, False)
+    running.last_good.unlink()
+    assert running.run(content, check=True)["in_force"]
 
 
 def test_check_mode_does_not_need_files_of_earlier_tasks(host: Host) -> None:

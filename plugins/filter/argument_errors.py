@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds text where a role works with a list or a dictionary."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: argument_errors
+short_description: Find text where a role works with a list or a dictionary
+version_added: "0.2.0"
+author:
+  - The taskqueue.stack maintainers (@taskqueue)
+description:
+  - Ansible's check of a role's arguments takes text for a list or a dictionary and splits it, in a copy of its own; the role then
+    works with the text, letter by letter. An inventory in INI format and C(--extra-vars key=value) give such text.
+  - Nothing is split here either. Where the commas belong is for the inventory to say.
+options:
+  _input:
+    description: The role's variables and their values.
+    type: dict
+    required: true
+  options:
+    description: What C(meta/argument_specs.yml) says of them, suboptions included.
+    type: dict
+    required: true
+positional: options
+"""
+
+EXAMPLES = r"""
+- name: Stop before anything changes
+  ansible.builtin.assert:
+    that: errors | length == 0
+    fail_msg: "{{ errors | join(' ') }}"
+  vars:
+    errors: "{{ {'redis_bind': '0.0.0.0'} | taskqueue.stack.argument_errors({'redis_bind': {'type': 'list'}}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One sentence for each variable, with what to write. Empty when all is well. No values.
+  type: list
+  elements: str
+"""
+
+from collections.abc import Iterator, Mapping
+
+WRITTEN = {"list": "a list: [one, two] or a line for each entry", "dict": "a dictionary: {key: value} or a line for each key"}
+
+
+def errors(values: Mapping, options: Mapping, where: str = "") -> Iterator[str]:
+    """The sentences, those about suboptions included."""
+    for name, option in options.items():
+        value, kind = values.get(name), option.get("type")
+        if kind in WRITTEN and isinstance(value, str):
+            yield f"{where}{name} is text: write {WRITTEN[kind]}, in YAML; with --extra-vars, as JSON."
+        elif "options" in option:
+            for number, entry in enumerate(value if isinstance(value, list) else [value], start=1):
+                if isinstance(entry, Mapping):
+                    which = f" ({entry.get('name', number)})" if kind == "list" else ""
+                    yield from errors(entry, option["options"], f"{where}{name}{which}: ")
+
+
+def argument_errors(values: Mapping, options: Mapping) -> list[str]:
+    """The sentences, as a list."""
+    return list(errors(values, options))
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> dict:
+        return {"argument_errors": argument_errors}

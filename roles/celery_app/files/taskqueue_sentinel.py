@@ -1,0 +1,80 @@
+"""What Celery's libraries lack for a primary that changes: loaded where the broker is asked for at Sentinels, and nowhere else.
+
+Measured with Celery 5.6 and 5.7, kombu 5.6 and 5.7, redis-py 6.4 and 8.1, while a primary was killed, cut off and switched over:
+
+- NOREPLICAS (min-replicas-to-write, after each failover) ended the worker, and results of tasks were not stored.
+- A connection that was lost is made anew by what is sent next, and redis-py then goes where it was before, asking no Sentinel
+  (connect_check_health() in send_packed_command()). A primary that handed over answers there as a replica, and kombu's
+  restore_by_tag(), a transaction that is repeated when the connection fails, never ends.
+- redis-py's own attempts at a primary that is cut off held a worker for 25 seconds. kombu and Celery try again by themselves.
+- kombu 5.7.0 closes a lost connection twice, and the second time ended the worker: there is none to give anything back by.
+"""
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import socket
+from functools import wraps
+
+from kombu.transport.redis import QoS
+from redis import exceptions, sentinel
+from redis._parsers import BaseParser
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+def install() -> None:
+    """Let connections follow the primary."""
+    BaseParser.EXCEPTION_CLASSES["NOREPLICAS"] = exceptions.ConnectionError
+    connection = sentinel.SentinelManagedConnection
+    connection.send_packed_command = to_the_primary(connection.send_packed_command)
+    connection.__init__ = without_attempts_of_its_own(connection.__init__)
+    QoS.restore_unacked = with_a_connection_only(QoS.restore_unacked)
+
+
+def to_the_primary(send):
+    """Sends by a connection for which the Sentinels have been asked."""
+
+    @wraps(send)
+    def send_packed_command(self, command, check_health=True):
+        if not self._sock:
+            self.connect()
+        return send(self, command, check_health)
+
+    return send_packed_command
+
+
+def without_attempts_of_its_own(initialize):
+    """Makes a connection that leaves further attempts to its user."""
+
+    @wraps(initialize)
+    def __init__(self, **options):
+        initialize(self, **options)
+        self.retry = Retry(NoBackoff(), 0)
+
+    return __init__
+
+
+def with_a_connection_only(restore):
+    """Gives back what a worker had taken, where that is possible. The rest comes back after the visibility timeout."""
+
+    @wraps(restore)
+    def restore_unacked(self, client=None):
+        if client or self.channel.connection.client:
+            restore(self, client)
+
+    return restore_unacked
+
+
+def with_objects(options: dict) -> dict:
+    """Transport options with what JSON has no words for."""
+    options = dict(options)
+    if "socket_keepalive_options" in options:
+        # Options of a socket are numbers that differ between systems.
+        numbers = {getattr(socket, name, None): value for name, value in options["socket_keepalive_options"].items()}
+        options["socket_keepalive_options"] = {number: value for number, value in numbers.items() if number is not None}
+    if "sentinel_kwargs" in options:
+        # The next Sentinel is asked at once. redis-py would ask one that is away again and again, with pauses.
+        options["sentinel_kwargs"] = {**options["sentinel_kwargs"], "retry": Retry(NoBackoff(), 0)}
+    return options
