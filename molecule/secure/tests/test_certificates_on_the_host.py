@@ -27,4 +27,3 @@ def test_they_are_taken_from_there(host):
     finally:
         run_redis(host)
     assert redis_cli(host, variables, "CONFIG", "GET", "tls-auth-clients")[1] == "yes"
-
