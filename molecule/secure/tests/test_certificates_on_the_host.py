@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conftest import redis_cli, run_redis
 
-testinfra_hosts = ["ansible://rhel9"]
+testinfra_hosts = ["ansible://redis"]
 
 FILES = {"certificate": "server.crt", "key": "server.key", "ca": "ca.crt"}
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from conftest import redis_cli, result, send
 
-testinfra_hosts = ["ansible://ubuntu2404"]
+testinfra_hosts = ["ansible://redis"]
 
 INVENTORY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"], ".cache/testbed/secure/inventory")
 NEW = "s3cure rotated pass"
@@ -34,7 +34,7 @@ def is_valid(host, variables, password: str) -> bool:
 def test_a_password_is_rotated_under_a_running_task(host):
     variables = host.ansible.get_variables()
     old = variables["redis_celery_password"]
-    tasks = [send(host, "taskqueue_example.sleep", TASK_LASTS, worker=f"{name}@ubuntu2404") for name in ("default", "reports")]
+    tasks = [send(host, "taskqueue_example.sleep", TASK_LASTS, worker=f"{name}@{host.backend.host}") for name in ("default", "reports")]
     connected = redis_cli(host, variables, "CLIENT", "LIST")
 
     # Both are valid, and then the workers are told.
