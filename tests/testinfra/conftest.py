@@ -8,6 +8,8 @@ import re
 import shlex
 import subprocess
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -92,7 +94,7 @@ def send(host, task: str, *args: object, worker: str) -> str:
     )
 
 
-def result(host, task_id: str, timeout: float = 20) -> object:
+def result(host, task_id: str, timeout: float = 60) -> object:
     """Waits for a task's result."""
     return with_celery(host, f"answer = app.AsyncResult({task_id!r}).get(timeout={timeout})")
 
@@ -109,6 +111,26 @@ def run_redis(host, **variables: object) -> int:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     return int(re.search(rf"^{name} .*changed=(\d+)", done.stdout, re.MULTILINE)[1])
+
+
+class Machine:
+    """A test host, for tests that have several of them at work side by side."""
+
+    def __init__(self, host) -> None:
+        self.host = host
+        self.variables = host.ansible.get_variables()
+        self.name = self.variables["inventory_hostname"]
+        self.redis = "redis-server" if host.exists("apt-get") else "redis"
+
+    def root(self, command: str) -> str:
+        with self.host.sudo():
+            return self.host.check_output(command)
+
+
+def side_by_side(function: Callable, machines: Iterable[Machine], *arguments: Iterable) -> dict[str, object]:
+    """What the function gave for each machine, all at the same time."""
+    with ThreadPoolExecutor() as threads:
+        return dict(zip([machine.name for machine in machines], threads.map(function, machines, *arguments)))
 
 
 def exposure(host, unit: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import VENV, redis_cli, until, with_celery
+from conftest import VENV, redis_cli, result, until, with_celery
 
 testinfra_hosts = ["ansible://celery_worker"]
 
@@ -39,10 +39,6 @@ def received(host, task: str) -> int:
 
 def send(host, name: str, *args: object, **options: object) -> str:
     return with_celery(host, f"answer = app.send_task('shop.tasks.{name}', {args!r}, **{options!r}).id")
-
-
-def result(host, task: str) -> object:
-    return with_celery(host, f"answer = app.AsyncResult({task!r}).get(timeout={SECONDS})")
 
 
 def state(host, task: str) -> str:

@@ -5,7 +5,6 @@ The hosts have their turn side by side. The tests depend on their order: what ta
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import json
 import os
@@ -13,12 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import testinfra
-from conftest import redis_cli, until, with_celery
+from conftest import Machine, redis_cli, result, side_by_side, until, with_celery
 
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
@@ -66,17 +65,8 @@ class Figures:
         return f"{self.sent} tasks sent, {self.lost} lost, {self.twice} run twice ({self.sent_again} of them sent twice)"
 
 
-class Host:
+class Host(Machine):
     """A test host with its Redis and its workers."""
-
-    def __init__(self, host) -> None:
-        self.host = host
-        self.variables = host.ansible.get_variables()
-        self.name = self.variables["inventory_hostname"]
-
-    def root(self, command: str) -> str:
-        with self.host.sudo():
-            return self.host.check_output(command)
 
     def show(self, worker: str, name: str) -> str:
         return self.root(f"systemctl show --property={name} --value celery-worker@{worker}")
@@ -92,7 +82,7 @@ class Host:
         return with_celery(self.host, f"answer = app.send_task('hardship.{task}', {arguments!r}, queue={queue!r}, **{options!r}).id")
 
     def result(self, task: str) -> object:
-        return with_celery(self.host, f"answer = app.AsyncResult({task!r}).get(timeout={PATIENCE})")
+        return result(self.host, task, timeout=PATIENCE)
 
     def mark(self, kind: str, task: str) -> int:
         return int((redis_cli(self.host, self.variables, "-n", "5", "HGET", kind, task) or [""])[0] or 0)
@@ -107,19 +97,10 @@ class Host:
         self.root(f"touch /var/lib/celery/{label}.enough; while systemctl is-active --quiet load-{label}; do sleep 0.2; done")
         return Figures(**with_celery(self.host, COUNT % (label, PATIENCE)))
 
-    @property
-    def redis(self) -> str:
-        return "redis-server" if self.host.exists("apt-get") else "redis"
-
 
 @pytest.fixture(scope="module")
 def hosts() -> list[Host]:
     return [Host(host) for host in testinfra.get_hosts(["ansible://celery_worker"], ansible_inventory=str(INVENTORY))]
-
-
-def side_by_side(function: Callable, hosts: list[Host]) -> dict[str, object]:
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        return dict(zip([host.name for host in hosts], threads.map(function, hosts)))
 
 
 @pytest.fixture(scope="module")

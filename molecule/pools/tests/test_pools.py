@@ -5,12 +5,11 @@ The hosts have their turn side by side, and on each host all that has to be wait
 
 from __future__ import annotations
 
-import concurrent.futures
 import time
 
 import pytest
 import testinfra
-from conftest import redis_cli, until, with_celery
+from conftest import Machine, redis_cli, side_by_side, until, with_celery
 
 WATCHDOG = 20
 # Longer than the watchdog's patience, and as short as can be.
@@ -19,17 +18,8 @@ LONG = 32
 SECONDS = 180
 
 
-class Host:
+class Host(Machine):
     """A test host and the workers on it."""
-
-    def __init__(self, host) -> None:
-        self.host = host
-        self.variables = host.ansible.get_variables()
-        self.name = self.variables["inventory_hostname"]
-
-    def root(self, command: str) -> str:
-        with self.host.sudo():
-            return self.host.check_output(command)
 
     def show(self, worker: str, name: str) -> str:
         return self.root(f"systemctl show --property={name} celery-worker@{worker}").partition("=")[2]
@@ -60,10 +50,6 @@ class Host:
     def answer(self, *workers: str) -> bool:
         return self.results(self.send("taskqueue_example.echo", "here", *workers)) == ["here"] * len(workers)
 
-    def redis(self, verb: str) -> None:
-        unit = "redis-server" if self.host.exists("apt-get") else "redis"
-        self.root(f"systemctl {verb} {unit}")
-
 
 POOLS = ["prefork", "threads", "gevent", "eventlet", "solo"]
 
@@ -72,11 +58,6 @@ POOLS = ["prefork", "threads", "gevent", "eventlet", "solo"]
 def hosts(request: pytest.FixtureRequest) -> list[Host]:
     inventory = request.config.getoption("ansible_inventory")
     return [Host(host) for host in testinfra.get_hosts(["ansible://celery_worker"], ansible_inventory=inventory)]
-
-
-def side_by_side(function, *arguments: list) -> None:
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        list(threads.map(function, *arguments))
 
 
 def test_each_pool_is_as_asked(hosts: list[Host]) -> None:
@@ -185,7 +166,7 @@ def _without_redis(host: Host) -> None:
     before = host.pids(there)
     host.root("mkdir --parents /run/systemd/system/celery-worker@solo.service.d")
     host.root("printf '[Service]\\nTimeoutStartSec=15\\n' >/run/systemd/system/celery-worker@solo.service.d/test.conf; systemctl daemon-reload")
-    host.redis("stop")
+    host.root(f"systemctl stop {host.redis}")
     try:
         began = time.monotonic()
         with host.host.sudo():
@@ -193,7 +174,7 @@ def _without_redis(host: Host) -> None:
         assert "Cannot connect to redis" in host.journal("solo")
         time.sleep(max(0.0, LONG - (time.monotonic() - began)))
     finally:
-        host.redis("start")
+        host.root(f"systemctl start {host.redis}")
         host.root("rm -r /run/systemd/system/celery-worker@solo.service.d; systemctl daemon-reload")
     until(lambda: redis_cli(host.host, host.variables, "PING") == ["PONG"])
     assert host.answer(*POOLS)

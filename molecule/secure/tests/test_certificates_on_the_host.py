@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conftest import redis_cli, run_redis
 
-testinfra_hosts = ["ansible://rhel9"]
+testinfra_hosts = ["ansible://redis"]
 
 FILES = {"certificate": "server.crt", "key": "server.key", "ca": "ca.crt"}
 
@@ -27,4 +27,3 @@ def test_they_are_taken_from_there(host):
     finally:
         run_redis(host)
     assert redis_cli(host, variables, "CONFIG", "GET", "tls-auth-clients")[1] == "yes"
-
