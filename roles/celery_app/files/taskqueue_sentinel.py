@@ -71,8 +71,9 @@ def with_objects(options: dict) -> dict:
     """Transport options with what JSON has no words for."""
     options = dict(options)
     if "socket_keepalive_options" in options:
-        # Options of a socket are numbers that differ between systems.
-        numbers = {getattr(socket, name, None): value for name, value in options["socket_keepalive_options"].items()}
+        # Options of a socket are numbers that differ between systems. An application may have said them as numbers.
+        said = options["socket_keepalive_options"].items()
+        numbers = {getattr(socket, name, None) if isinstance(name, str) else name: value for name, value in said}
         options["socket_keepalive_options"] = {number: value for number, value in numbers.items() if number is not None}
     if "sentinel_kwargs" in options:
         # The next Sentinel is asked at once. redis-py would ask one that is away again and again, with pauses.

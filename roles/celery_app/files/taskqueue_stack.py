@@ -96,7 +96,7 @@ if "CELERY_APP" not in os.environ:
     with open(ENV_FILE, encoding="utf-8") as env_file:
         os.environ.update(entry.split("=", 1) for entry in shlex.split(env_file.read(), comments=True))
 
-SENTINELS = os.environ["CELERY_BROKER_URL"].startswith("sentinel")
+SENTINELS = os.environ.get("CELERY_BROKER_URL", "").startswith("sentinel")
 if SENTINELS:
     # Only here, as it changes what others need not have changed.
     import taskqueue_sentinel

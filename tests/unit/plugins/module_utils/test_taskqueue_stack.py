@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,13 @@ def test_the_inventory_s_schedule_is_added(tmp_path: Path, application: str) -> 
     schedule = {"more": {"task": "b", "schedule": {"minute": 5}, "queue": "q"}}
     code = "answer = [sorted(app.conf.beat_schedule), app.conf.beat_schedule['more']['options'], app.conf.beat_sync_every]"
     assert run(tmp_path, application, code, CELERY_SCHEDULE=schedule) == [["more", "own"], {"queue": "q"}, 1]
+
+
+def test_what_sentinels_need_of_the_libraries_is_loaded_for_them_alone(tmp_path: Path) -> None:
+    code = "import sys\nanswer = ['taskqueue_sentinel' in sys.modules, list(app.conf.broker_transport_options['socket_keepalive_options'])]"
+    options = {"broker_transport_options": {"socket_keepalive_options": {"TCP_KEEPIDLE": 2}}}
+    for url, expected in (
+        ("sentinel://redis1:26379;sentinel://redis2:26379", [True, [str(socket.TCP_KEEPIDLE)]]), ("redis://redis1", [False, ["TCP_KEEPIDLE"]]),
+    ):
+        found = run(tmp_path, "app = Celery('x')", code, CELERY_BROKER_URL=url, CELERY_SETTINGS=options)
+        assert [found[0], list(map(str, found[1]))] == expected

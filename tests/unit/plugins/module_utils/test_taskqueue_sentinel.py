@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each thing that redis-py and kombu do not do by themselves when a primary changes. Whole workers: molecule/ha.
+
+Here, and not among the roles' tests, because these are run by the oldest Python of a host as well, and so with kombu 5.6 and redis-py 6.4.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import kombu
+import pytest
+import redis
+from kombu.transport.redis import QoS
+from redis._parsers import BaseParser
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelManagedConnection
+
+from ansible_collections.taskqueue.stack.tests.unit.plugins.module_utils.fake_servers import OK, Server, Status
+
+FILE = Path(__file__).parents[4] / "roles/celery_app/files/taskqueue_sentinel.py"
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> object:
+    """The module, installed as long as the test lasts."""
+    spec = importlib.util.spec_from_file_location("taskqueue_sentinel", FILE)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    for owner, names in ((SentinelManagedConnection, ("send_packed_command", "__init__")), (QoS, ("restore_unacked",))):
+        for name in names:
+            monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(BaseParser, "EXCEPTION_CLASSES", dict(BaseParser.EXCEPTION_CLASSES))
+    loaded.install()
+    return loaded
+
+
+def as_primary(words: list[str]) -> object:
+    if words[0] == "LPUSH":
+        raise ValueError("NOREPLICAS Not enough good replicas to write.")
+    return {"HELLO": {"proto": 3}, "PING": Status("PONG")}.get(words[0], OK)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    """Two servers; which of them is the primary, the Sentinel says."""
+    with Server(as_primary) as first, Server(as_primary) as second:
+        yield [first, second]
+
+
+class Watched:
+    """A Sentinel, and connections to the primary that it names."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.server = Server(self.answer)
+
+    def answer(self, words: list[str]) -> object:
+        if words[:2] == ["SENTINEL", "MASTERS"]:
+            facts = {"name": "mymaster", "ip": "127.0.0.1", "port": str(self.port), "flags": "master", "num-other-sentinels": "2"}
+            return [[word for pair in facts.items() for word in pair]]
+        return OK
+
+    def connection(self) -> SentinelManagedConnection:
+        # By RESP 2, in which a Sentinel's facts are a list.
+        sentinel = Sentinel([("127.0.0.1", self.server.port)], sentinel_kwargs={"protocol": 2})
+        retry = Retry(NoBackoff(), 3)
+        return sentinel.master_for("mymaster", retry=retry, socket_timeout=2).connection_pool.get_connection()
+
+    def times_asked(self) -> int:
+        return self.server.asked.count(["SENTINEL", "MASTERS"])
+
+
+@pytest.fixture
+def watched(servers: list[Server]) -> Iterator[Watched]:
+    its = Watched(servers[0].port)
+    with its.server:
+        yield its
+
+
+@pytest.mark.usefixtures("module")
+def test_too_few_replicas_is_an_error_of_the_connection(servers: list[Server]) -> None:
+    client = redis.Redis(port=servers[0].port, retry=Retry(NoBackoff(), 0))
+    with pytest.raises(redis.ConnectionError, match="Not enough good replicas"):
+        client.lpush("celery", "a task")
+    # Kombu and Celery try again after it, as after any other.
+    assert redis.ConnectionError in kombu.Connection("redis://").transport.connection_errors
+
+
+@pytest.mark.usefixtures("module")
+def test_what_is_sent_by_a_lost_connection_goes_to_the_new_primary(servers: list[Server], watched: Watched) -> None:
+    connection = watched.connection()
+    connection.disconnect()
+    watched.port = servers[1].port
+    connection.send_command("PING")
+    assert (connection.read_response(), ["PING"] in servers[1].asked, ["PING"] in servers[0].asked) == (b"PONG", True, False)
+
+
+@pytest.mark.usefixtures("module")
+def test_a_connection_that_holds_asks_no_sentinel_again(watched: Watched) -> None:
+    connection = watched.connection()
+    before = watched.times_asked()
+    for _number in range(3):
+        connection.send_command("PING")
+        connection.read_response()
+    assert watched.times_asked() == before == 1
+
+
+@pytest.mark.usefixtures("module")
+def test_a_primary_that_is_away_is_tried_once(watched: Watched) -> None:
+    connection = watched.connection()
+    connection.disconnect()
+    before = watched.times_asked()
+    with socket.socket() as nobody:
+        # Bound and not listening: whoever calls is refused.
+        nobody.bind(("127.0.0.1", 0))
+        watched.port = nobody.getsockname()[1]
+        with pytest.raises(redis.ConnectionError):
+            connection.connect()
+    assert watched.times_asked() == before + 1
+
+
+@pytest.mark.usefixtures("module")
+def test_a_connection_that_is_closed_twice_has_nothing_to_give_back_by(servers: list[Server]) -> None:
+    connection = kombu.Connection(f"redis://127.0.0.1:{servers[0].port}")
+    channel = connection.channel()
+    channel.qos._delivered["its tag"] = "a message"
+    # The first time, whatever became of the channels.
+    connection._do_close_transport()
+    channel.close()
+    assert (channel.closed, list(channel.qos._delivered)) == (True, ["its tag"])
+
+
+@pytest.mark.usefixtures("module")
+def test_a_connection_that_holds_gives_back_what_a_worker_had_taken(servers: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back = []
+    monkeypatch.setattr(QoS, "restore_by_tag", lambda _self, tag, **_options: given_back.append(tag))
+    with kombu.Connection(f"redis://127.0.0.1:{servers[0].port}") as connection:
+        qos = connection.channel().qos
+        qos._delivered["its tag"] = "a message"
+        qos.restore_unacked()
+    assert given_back == ["its tag"]
+
+
+def test_options_of_a_socket_become_numbers(module: object) -> None:
+    given = {"socket_keepalive_options": {"TCP_KEEPIDLE": 2, "TCP_OF_ANOTHER_SYSTEM": 1, socket.TCP_KEEPCNT: 4}, "socket_timeout": 5}
+    before = {**given, "socket_keepalive_options": dict(given["socket_keepalive_options"])}
+    # An application may have numbers of its own, and settings are laid more than once.
+    assert module.with_objects(given) == {"socket_keepalive_options": {socket.TCP_KEEPIDLE: 2, socket.TCP_KEEPCNT: 4}, "socket_timeout": 5}
+    assert given == before
+
+
+def test_the_next_sentinel_is_asked_at_once(module: object, watched: Watched) -> None:
+    options = module.with_objects({"sentinel_kwargs": {"socket_timeout": 1, "protocol": 2}})["sentinel_kwargs"]
+    assert options["socket_timeout"] == 1
+    tries = []
+    with socket.socket() as nobody, pytest.MonkeyPatch.context() as patched:
+        nobody.bind(("127.0.0.1", 0))
+        away = nobody.getsockname()[1]
+        connect = redis.Connection._connect
+        patched.setattr(redis.Connection, "_connect", lambda self: tries.append(self.port) or connect(self))
+        found = Sentinel([("127.0.0.1", away), ("127.0.0.1", watched.server.port)], sentinel_kwargs=options).discover_master("mymaster")
+    assert (found, tries) == (("127.0.0.1", watched.port), [away, watched.server.port])
+
+
+def test_options_without_sentinels_stay_as_they_are(module: object) -> None:
+    assert module.with_objects({"visibility_timeout": 30}) == {"visibility_timeout": 30}
