@@ -92,6 +92,7 @@ class Peers:
 
     def __init__(self, tls: tuple[tuple[str, str], ...], words: Iterable[tuple[str, ...]]) -> None:
         self._tls = tls
+        # None comes last: a server without a password minds being told one, and lets the connection be.
         self._words = list(dict.fromkeys([*(word for word in words if word and word[-1]), ()]))
 
     def connect(self, node: Node, timeout: float = PATIENCE) -> RedisClient:
@@ -108,9 +109,6 @@ class Peers:
                 if str(error).startswith(("LOADING", "MASTERDOWN")):
                     return client
                 refusal = refusal or error
-                # A server without a password minds being told one, and lets the connection be.
-                if "without any password configured" in str(error):
-                    return client
             except OSError:
                 break
         client.close()
