@@ -151,6 +151,8 @@ def outcome(request: pytest.FixtureRequest) -> Outcome:
     happen, _moves = CASES[request.param]
     await_settled()
     before = primary()
+    # A run that was cut off may have left it.
+    output_of("worker1", "systemctl stop load 2>/dev/null || true")
     for host in WORKERS:
         output_of(host, "rm -f /var/lib/celery/effects /var/lib/celery/accepted")
     output_of("worker1", f"systemd-run --unit=load --collect --property=User=celery --property=EnvironmentFile=/etc/celery/celery.env sh -c '{LOAD}'")
