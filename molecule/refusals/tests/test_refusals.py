@@ -182,6 +182,9 @@ CASES = [
     replicated("replicas_of_another_version", ["different versions", "6.2 and 7.0", "redis_module_stream"]),
     replicated("tls_on_some_replicas_alone", ["redis_tls_port is set on some"],
                one_host={"redis_tls_port": 6380, "redis_tls_ca": AUTHORITY.pem, **pem("redis_tls", *AUTHORITY.issue(*NAMES))}),
+    replicated("replicas_that_would_not_let_each_other_in", ["redis_tls_certificate is for servers alone", "clientAuth"],
+               redis_tls_port=6380, redis_tls_auth_clients="yes", redis_tls_ca=AUTHORITY.pem, **pem("redis_tls", *AUTHORITY.issue(*NAMES)),
+               **{"celery_app_tls_ca": AUTHORITY.pem, **pem("celery_app_tls", *AUTHORITY.issue("worker", purpose="client"))}),
     # Sentinels
     watched("two_sentinels", ["redis_sentinel has 2 hosts", "no majority", "Name three"], sentinels=("ubuntu2404", "rhel9")),
     watched("one_sentinel", ["redis_sentinel has 1 host", "Name three"], sentinels=("ubuntu2404",)),

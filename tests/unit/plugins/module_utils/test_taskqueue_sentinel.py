@@ -33,7 +33,9 @@ def module(monkeypatch: pytest.MonkeyPatch) -> object:
     spec = importlib.util.spec_from_file_location("taskqueue_sentinel", FILE)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
-    for owner, names in ((SentinelManagedConnection, ("send_packed_command", "__init__")), (QoS, ("restore_unacked",))):
+    patched = {SentinelManagedConnection: ("send_packed_command", "__init__"), Sentinel: ("discover_master",), QoS: ("restore_unacked",),
+               kombu.Connection: ("ensure_connection",)}
+    for owner, names in patched.items():
         for name in names:
             monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(BaseParser, "EXCEPTION_CLASSES", dict(BaseParser.EXCEPTION_CLASSES))
@@ -127,6 +129,19 @@ def test_a_primary_that_is_away_is_tried_once(watched: Watched) -> None:
 
 
 @pytest.mark.usefixtures("module")
+def test_a_worker_waits_no_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        connection = kombu.Connection(f"redis://127.0.0.1:{nobody.getsockname()[1]}")
+        with pytest.raises(kombu.exceptions.OperationalError):
+            # As Celery's worker does.
+            connection.ensure_connection(lambda _error, pause: pauses.append(pause), 4, callback=lambda: None)
+    assert pauses[-3:] == [2, 2, 2]
+
+
+@pytest.mark.usefixtures("module")
 def test_a_connection_that_is_closed_twice_has_nothing_to_give_back_by(servers: list[Server]) -> None:
     connection = kombu.Connection(f"redis://127.0.0.1:{servers[0].port}")
     channel = connection.channel()
@@ -167,6 +182,25 @@ def test_the_next_sentinel_is_asked_at_once(module: object, watched: Watched) ->
         patched.setattr(redis.Connection, "_connect", lambda self: tries.append(self.port) or connect(self))
         found = Sentinel([("127.0.0.1", away), ("127.0.0.1", watched.server.port)], sentinel_kwargs=options).discover_master("mymaster")
     assert (found, tries) == (("127.0.0.1", watched.port), [away, watched.server.port])
+
+
+def test_a_sentinel_that_is_away_is_waited_for_by_one_connection_alone(module: object, watched: Watched) -> None:
+    options = module.with_objects({"sentinel_kwargs": {"protocol": 2}})["sentinel_kwargs"]
+    with socket.socket() as nobody, pytest.MonkeyPatch.context() as patched:
+        nobody.bind(("127.0.0.1", 0))
+        away, there, tries = nobody.getsockname()[1], watched.server.port, []
+        connect = redis.Connection._connect
+        patched.setattr(redis.Connection, "_connect", lambda self: tries.append(self.port) or connect(self))
+        for _connection in range(3):
+            Sentinel([("127.0.0.1", away), ("127.0.0.1", there)], sentinel_kwargs=options).discover_master("mymaster")
+        assert tries == [away, there, there, there]
+        # Who answered last is asked first, and is not the only one.
+        with Server(watched.answer) as other, pytest.raises(redis.sentinel.MasterNotFoundError):
+            sentinel = Sentinel([("127.0.0.1", other.port), ("127.0.0.1", there)], sentinel_kwargs=options)
+            assert sentinel.discover_master("mymaster") == ("127.0.0.1", watched.port)
+            watched.server.answer = other.answer = lambda words: [] if words[0] == "SENTINEL" else OK
+            sentinel.discover_master("mymaster")
+    assert tries[4:] == [there, other.port]
 
 
 def test_options_without_sentinels_stay_as_they_are(module: object) -> None:
