@@ -38,12 +38,6 @@ attributes:
   diff_mode:
     description: Nothing changes.
     support: none
-  facts:
-    description: The facts go by the names that M(ansible.builtin.setup) gives them.
-    support: full
-extends_documentation_fragment:
-  - ansible.builtin.action_common_attributes
-  - ansible.builtin.action_common_attributes.facts
 author:
   - The taskqueue.stack maintainers (@taskqueue)
 """
