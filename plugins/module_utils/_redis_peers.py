@@ -141,6 +141,37 @@ def ask(peers: Peers, node: Node) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
+class Word:
+    """What one Sentinel says of a primary."""
+
+    by: str
+    address: tuple[str, int]
+    # It rises with each failover.
+    epoch: int
+    replicas: tuple[tuple[str, int], ...]
+
+
+def hear(peers: Peers, node: Node, name: str) -> Word | None:
+    """What this Sentinel knows of the primary; None when it has none of that name, or watches what nobody else can reach."""
+    with peers.connect(node) as client:
+        # Other than SENTINEL MASTER, it names the new primary as soon as there is one.
+        answer = client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+        # A Sentinel of a package watches the machine's own loopback until it is told otherwise.
+        if not answer or is_loopback(str(answer[0])):
+            return None
+        known = _pairs(client.call("SENTINEL", "MASTER", name))
+        replicas = map(_pairs, client.call("SENTINEL", "SLAVES", name))
+        return Word(
+            node.name, (str(answer[0]), int(answer[1])), int(known.get("config-epoch", "0")),
+            tuple((entry["ip"], int(entry["port"])) for entry in replicas),
+        )
+
+
+def _pairs(words: object) -> dict[str, str]:
+    return dict(zip(words[::2], words[1::2]))
+
+
 def ask_sentinel(peers: Peers, node: Node, name: str) -> tuple[str, int] | None:
     """Where this Sentinel has the primary; None when it has none of that name."""
     with peers.connect(node) as client:

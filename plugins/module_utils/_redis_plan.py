@@ -62,6 +62,8 @@ class Texts:
     last_good: str | None = None
     # What the ACL file that the candidate names is to hold; None when somebody else looks after it.
     users: str | None = None
+    # Whether the candidate's replicaof counts. None: as long as the file does not say who the primary is.
+    set_role: bool | None = None
 
     def target(self) -> str:
         """What the file is to become: the candidate, with what the server or its operator added and it does not speak of."""
@@ -85,6 +87,8 @@ class Texts:
 
     def role_is_set(self) -> bool:
         """Whether the file already says who the primary is. CONFIG REWRITE drops the line of a replica that was promoted."""
+        if self.set_role is not None:
+            return not self.set_role
         installed = self.installed or ""
         return SIGNATURE in installed or any(item.name == "replicaof" for item in parse(installed))
 

@@ -14,8 +14,9 @@ author:
   - The taskqueue.stack maintainers (@taskqueue)
 description:
   - Asks the Sentinels for the primary, or else the servers themselves, and changes nothing.
-  - Where nobody knows of a primary yet, it is the first of O(nodes). Where the answers contradict each other, or a server would
-    lose its data by following that one, RV(problem) says so.
+  - Where nobody knows of a primary yet, it is the first of O(nodes). Where the answers contradict each other, or this host's server
+    would lose its data by following that one, RV(problem) says so.
+  - Of Sentinels, those count that know of the latest failover, if they are a majority or the server that they name agrees.
 options:
   nodes:
     description: The servers that replicate each other, in the order of the inventory, this host's among them.
@@ -36,9 +37,8 @@ options:
         type: int
         required: true
   own:
-    description: Which of O(nodes) this host is.
+    description: Which of O(nodes) this host is. Without it, nothing is said about this host.
     type: str
-    required: true
   sentinels:
     description: The Sentinels that watch them.
     type: list
@@ -129,8 +129,14 @@ nodes:
   type: list
   elements: dict
 has_data:
-  description: Whether this host has data of Redis, running or not.
-  returned: success
+  description: Whether this host's server holds keys, or finds something to load when it starts.
+  returned: with O(own)
+  type: bool
+role_to_set:
+  description:
+    - Whether this host's server has yet to be made what it is to be, and its file to say so (O(taskqueue.stack.redis_config#module:set_role)).
+    - It is not where a replica follows another than the primary; that is for Sentinel to mend.
+  returned: with O(own)
   type: bool
 version:
   description: What O(version) said.
@@ -138,13 +144,13 @@ version:
   type: str
 in_step:
   description: Whether this host's server is the primary, or has all of the primary's data.
-  returned: success
+  returned: with O(own)
   type: bool
 """
 
-import collections
 import concurrent.futures
 import time
+from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisError
@@ -155,10 +161,10 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers impor
     TLS,
     Node,
     Peers,
+    Word,
     ask,
-    ask_sentinel,
     find,
-    is_loopback,
+    hear,
     passwords_of,
     tls_files,
 )
@@ -166,58 +172,152 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_plan import
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway import stated
 
 
-def decide(nodes: list[Node], own: str, seen: dict[str, dict], answers: list[tuple[str, int] | None], name: str) -> tuple[str, str, str]:
+@dataclass(frozen=True)
+class Stored:
+    """What a server is going to be when it starts, by its file."""
+
+    has_data: bool = False
+    leader: tuple[str, int] | None = None
+
+
+def decide(nodes: list[Node], seen: dict[str, dict], words: list[Word], watchers: int, name: str) -> tuple[str, str, str]:
     """Name of the primary, who said so, and what speaks against going on."""
+    return by_sentinels(nodes, seen, words, watchers, name) if words else by_servers(nodes, seen, name)
+
+
+def by_sentinels(nodes: list[Node], seen: dict[str, dict], words: list[Word], watchers: int, name: str) -> tuple[str, str, str]:
+    """The latest word counts: one that was cut off, or was away, does not know of the last failover."""
+    said = {word: find(nodes, *word.address) for word in words}
+    latest = [word for word in words if word.epoch == max(each.epoch for each in words)]
+    strangers = [word.address for word in latest if said[word] is None]
+    if strangers:
+        hosts = ", ".join(str(each) for each in nodes)
+        return nodes[0].name, "sentinels", (
+            f"the Sentinels have {strangers[0][0]} port {strangers[0][1]} as the primary {name}, which is none of the hosts with redis_primary_name "
+            f"{name} in the group redis: {hosts}. Add that host, give these another redis_primary_name, or correct redis_address."
+        )
+    chosen = said[latest[0]]
+    me = seen[chosen.name]
+    others = [word for word in latest if said[word] != chosen]
+    if others:
+        return chosen.name, "sentinels", (
+            f"the Sentinel of {latest[0].by} has {chosen} as the primary {name}, and that of {others[0].by} has {said[others[0]]}. Mend the network between "
+            f"the Sentinels, or run redis-cli -p 26379 sentinel remove {name} where it is wrong, and run this again."
+        )
+    agreeing = [word.by for word in words if said[word] == chosen]
+    if not is_majority(len(agreeing), watchers) and not (me["answers"] and me["role"] == "primary"):
+        return chosen.name, "sentinels", (
+            f"{len(agreeing)} of {watchers} Sentinels can be asked ({', '.join(agreeing)}), by whose word the primary {name} is {chosen}, which does not answer "
+            "as one: the others may know of a later failover. Start the Sentinels and servers that are away (systemctl start), and run this again."
+        )
+    rivals = [leader for leader in leaders_of(nodes, seen) if leader and leader != chosen and is_primary(seen[leader.name])]
+    if rivals or (me["answers"] and me["role"] == "replica"):
+        contrary = f"{rivals[0]} is a primary that others follow" if rivals else f"that one follows {me['primary_host']} port {me['primary_port']}"
+        return chosen.name, "sentinels", (
+            f"the Sentinels have {chosen} as the primary {name}, and {contrary}. A failover may be under way: wait half a minute, and run this again. If "
+            "it stays so, run redis-cli replicaof HOST PORT && redis-cli config rewrite on the one that is not to be the primary."
+        )
+    return chosen.name, "sentinels", ""
+
+
+def by_servers(nodes: list[Node], seen: dict[str, dict], name: str) -> tuple[str, str, str]:
+    """Whom others follow; else who has data; else the inventory's first."""
     first = nodes[0].name
-    # A Sentinel of a package watches the machine's own loopback until it is told otherwise.
-    known = [answer for answer in answers if answer and not is_loopback(answer[0])]
-    for (host, port), _count in collections.Counter(known).most_common(1):
-        node = find(nodes, host, port)
-        if node is None:
-            hosts = ", ".join(str(each) for each in nodes)
-            return first, "sentinels", (
-                f"the Sentinels have {host} port {port} as the primary {name}, which is none of the hosts with redis_primary_name {name} "
-                f"in the group redis: {hosts}. Add that host, give these another redis_primary_name, or correct redis_address."
-            )
-        return node.name, "sentinels", ""
     strangers = [each for each in seen.values() if each["refuses"]]
     if strangers:
         return first, "servers", (
             f"{strangers[0]['name']} ({strangers[0]['host']} port {strangers[0]['port']}) answers and lets nobody in "
             f"({strangers[0]['error']}), so nobody knows who the primary is. Give its present password in redis_password, or stop it."
         )
-    present = [each for each in seen.values() if each["answers"]]
-    primaries = [each for each in present if each["role"] == "primary"]
-    followed = {(each["primary_host"], each["primary_port"]) for each in present if each["role"] == "replica"}
-    leaders = {node.name if node else "": address for address in followed for node in [find(nodes, *address)]}
-    if "" in leaders:
-        host, port = leaders[""]
-        follower = next(each["name"] for each in present if each["role"] == "replica" and find(nodes, each["primary_host"], each["primary_port"]) is None)
-        return first, "servers", (
-            f"{follower} follows {host} port {port}, which is none of the hosts with redis_primary_name {name}. Add that host to the group "
-            f"redis, or take {follower} out of it, or make {follower} a primary first (redis-cli replicaof no one)."
-        )
+    leaders = leaders_of(nodes, seen)
+    if None in leaders:
+        return first, "servers", astray(seen[leaders[None]], name)
     if len(leaders) > 1:
         return first, "servers", (
-            f"the hosts with redis_primary_name {name} follow different primaries: {', '.join(sorted(leaders))}. Give the hosts of each "
-            "primary a redis_primary_name of their own, or make one follow the other first (redis-cli replicaof HOST PORT)."
+            f"the hosts with redis_primary_name {name} follow different primaries: {', '.join(sorted(node.name for node in leaders))}. Give the hosts of "
+            "each primary a redis_primary_name of their own, or make one follow the other first (redis-cli replicaof HOST PORT && redis-cli config rewrite)."
         )
-    # Whom others follow; else who has data; else the inventory's first.
-    ranked = sorted(primaries, key=lambda each: (each["name"] not in leaders, not each["keys"], [node.name for node in nodes].index(each["name"])))
-    if leaders and next(iter(leaders)) not in [each["name"] for each in primaries]:
-        # It is away, and comes back, or Sentinel is about to choose another.
-        chosen, source = next(iter(leaders)), "servers"
-    elif ranked:
-        chosen, source = (ranked[0]["name"], "servers") if ranked[0]["keys"] or leaders else (first, "inventory")
+    leader = next(iter(leaders), None)
+    primaries = [seen[node.name] for node in nodes if is_primary(seen[node.name])]
+    with_keys = [each for each in primaries if each["keys"]]
+    if leader:
+        # It may be away: then it comes back, or Sentinel is about to choose another.
+        chosen, source = leader.name, "servers"
+    elif with_keys:
+        chosen, source = with_keys[0]["name"], "servers"
     else:
         chosen, source = first, "inventory"
-    losers = [each for each in primaries if each["name"] != chosen and each["keys"]]
-    if losers:
-        return chosen, source, (
-            f"{losers[0]['name']} is a primary of its own and holds {losers[0]['keys']} keys, which it would lose by following {chosen}. Let workers "
-            f"empty its queues and run redis-cli flushall there, or give it a redis_primary_name of its own."
+    losers = [each for each in with_keys if each["name"] != chosen]
+    return chosen, source, loses(losers[0], chosen) if losers else ""
+
+
+def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], stored: Stored, words: list[Word], watchers: int, name: str) -> str:
+    """Why this host must not be given its part: it would lose what is not known to be a copy."""
+    me = seen[own]
+    leader = find(nodes, *stored.leader) if stored.leader else None
+    if own == primary:
+        if me["answers"] or words or not stored.leader:
+            return ""
+        return (
+            f"{own} would be the primary and does not answer, and its file says that it follows {stored.leader[0]} port {stored.leader[1]}, so nobody "
+            "knows who the primary was. Start the servers as they are (systemctl start), and run this again."
         )
-    return chosen, source, ""
+    if me["answers"] and me["role"] == "replica":
+        return "" if find(nodes, me["primary_host"], me["primary_port"]) else astray(me, name)
+    # A primary of before, which comes back. Nobody but a majority can have put another in its place.
+    if is_majority(sum(any(find(nodes, *address) == find(nodes, me["host"], me["port"]) for address in word.replicas) for word in words), watchers):
+        return ""
+    if me["answers"]:
+        return loses(me, primary) if me["keys"] else ""
+    if not stored.has_data or leader:
+        return ""
+    return (
+        f"{own} does not answer and has data, and is not known as a replica of {primary}: it would lose that by following. Start it (systemctl start), "
+        "and run this again; or, when its data may go, run redis-cli flushall there then; or give it a redis_primary_name of its own."
+    )
+
+
+def loses(server: dict, primary: str) -> str:
+    return (
+        f"{server['name']} is a primary of its own and holds {server['keys']} keys, which it would lose by following {primary}. Let workers "
+        "empty its queues and run redis-cli flushall there, or give it a redis_primary_name of its own."
+    )
+
+
+def astray(server: dict, name: str) -> str:
+    return (
+        f"{server['name']} follows {server['primary_host']} port {server['primary_port']}, which is none of the hosts with redis_primary_name {name}. Add "
+        f"that host to the group redis, or take {server['name']} out of it, or make {server['name']} a primary first (redis-cli replicaof no one && "
+        "redis-cli config rewrite)."
+    )
+
+
+def is_majority(number: int, watchers: int) -> bool:
+    return number > watchers // 2
+
+
+def is_primary(server: dict) -> bool:
+    return server["answers"] and server["role"] == "primary"
+
+
+def leaders_of(nodes: list[Node], seen: dict[str, dict]) -> dict[Node | None, str]:
+    """Whom replicas follow, each with the name of one that does. None is somebody else."""
+    return {
+        find(nodes, each["primary_host"], each["primary_port"]): each["name"]
+        for each in seen.values()
+        if each["answers"] and each["role"] == "replica"
+    }
+
+
+def has_role(nodes: list[Node], own: str, primary: str, me: dict, stored: Stored) -> bool:
+    """Whether the server is what it is to be, or becomes it when it starts, by a file that says so."""
+    leader = find(nodes, *stored.leader) if stored.leader else None
+    if own == primary:
+        return not is_primary(me) or not stored.leader
+    if me["answers"]:
+        # Whom of the others it follows is for Sentinel to say.
+        return me["role"] == "replica" and leader is not None
+    return leader is not None and leader.name == primary
 
 
 def survey(peers: Peers, nodes: list[Node]) -> dict[str, dict]:
@@ -225,30 +325,39 @@ def survey(peers: Peers, nodes: list[Node]) -> dict[str, dict]:
         return {seen["name"]: seen for seen in pool.map(lambda node: ask(peers, node), nodes)}
 
 
-def hear(peers: Peers, sentinels: list[Node], name: str) -> list[tuple[str, int] | None]:
-    def one(node: Node) -> tuple[str, int] | None:
+def hear_all(peers: Peers, sentinels: list[Node], name: str) -> list[Word]:
+    def one(node: Node) -> Word | None:
         try:
-            return ask_sentinel(peers, node, name)
+            return hear(peers, node, name)
         except (OSError, RedisError):
             return None
 
     with concurrent.futures.ThreadPoolExecutor(max(len(sentinels), 1)) as pool:
-        return list(pool.map(one, sentinels))
+        return [word for word in pool.map(one, sentinels) if word]
 
 
-def holds_data(path: str) -> bool:
-    """Whether the server of this file finds something to load when it starts."""
+def stored_in(path: str) -> Stored:
+    """What the file and the data directory of this host's server say."""
     text = read(path)
     if text is None:
-        return False
+        return Stored()
     directives = parse(text)
     defaults = {"dir": "", "dbfilename": "dump.rdb", "appendfilename": "appendonly.aof", "appenddirname": "appendonlydir"}
-    return has_data({name: stated(directives, name, default) for name, default in defaults.items()})
+    roles = [item.args for item in directives if item.name == "replicaof" and len(item.args) == 2 and item.args[1].isdigit()]
+    return Stored(
+        has_data({name: stated(directives, name, default) for name, default in defaults.items()}),
+        (roles[-1][0], int(roles[-1][1])) if roles else None,
+    )
 
 
-def is_in_step(own: str, seen: dict[str, dict]) -> bool:
-    me = seen[own]
-    return bool(me["answers"] and (me["role"] == "primary" or me["link"] == "up"))
+def is_in_step(nodes: list[Node], own: str, primary: str, me: dict) -> bool:
+    """Whether it is the primary itself, or has all the data of that one and no other."""
+    if own == primary:
+        return is_primary(me)
+    if not me["answers"] or me["role"] != "replica" or me["link"] != "up":
+        return False
+    leader = find(nodes, me["primary_host"], me["primary_port"])
+    return leader is not None and leader.name == primary
 
 
 def main() -> None:
@@ -256,7 +365,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "nodes": {"type": "list", "elements": "dict", "required": True, "options": NODE},
-            "own": {"type": "str", "required": True},
+            "own": {"type": "str"},
             "sentinels": NODES,
             "primary_name": {"type": "str", "default": "mymaster"},
             "path": {"type": "path", "default": "/etc/redis/redis.conf"},
@@ -273,24 +382,31 @@ def main() -> None:
     options = module.params
     nodes, sentinels = ([Node(**entry) for entry in options[key]] for key in ("nodes", "sentinels"))
     own, name = options["own"], options["primary_name"]
-    if own not in [node.name for node in nodes]:
+    if own and own not in [node.name for node in nodes]:
         module.fail_json(msg=f"own is {own}, and nodes does not name it: this host's server has to be one of them.")
     files = tls_files(options["tls"], module.tmpdir)
     login = tuple(word for word in (options["login_user"], options["login_password"]) if word)
     servers = Peers(files, [login, *passwords_of(options["path"])])
     watchers = Peers(files, [(options["sentinel_password"] or "",), *passwords_of(options["sentinel_path"])])
 
-    answers = hear(watchers, sentinels, name)
+    # Of a host that has none of the servers, the file is nobody's.
+    stored = stored_in(options["path"]) if own else Stored()
     deadline = time.monotonic() + options["wait"]
-    seen = survey(servers, nodes)
-    while not is_in_step(own, seen) and time.monotonic() < deadline:
+    while True:
+        words, seen = hear_all(watchers, sentinels, name), survey(servers, nodes)
+        primary, source, problem = decide(nodes, seen, words, len(sentinels), name)
+        result = {"primary": primary, "source": source, "problem": problem, "nodes": list(seen.values()), "version": options["version"]}
+        if not own:
+            break
+        me = seen[own]
+        result["problem"] = problem or objection(nodes, own, primary, seen, stored, words, len(sentinels), name)
+        result["in_step"] = is_in_step(nodes, own, primary, me)
+        if (result["in_step"] and not result["problem"]) or time.monotonic() >= deadline:
+            result["role_to_set"] = not result["problem"] and not has_role(nodes, own, primary, me, stored)
+            result["has_data"] = bool(me["keys"]) if me["answers"] else stored.has_data
+            break
         time.sleep(0.3)
-        seen = survey(servers, nodes)
-    primary, source, problem = decide(nodes, own, seen, answers, name)
-    module.exit_json(
-        changed=False, primary=primary, source=source, problem=problem, nodes=list(seen.values()), version=options["version"],
-        has_data=holds_data(options["path"]), in_step=is_in_step(own, seen),
-    )
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

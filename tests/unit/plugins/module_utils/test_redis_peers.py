@@ -15,9 +15,11 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers impor
     Node,
     Peers,
     Refusal,
+    Word,
     ask,
     ask_sentinel,
     find,
+    hear,
     is_loopback,
     passwords_of,
     tls_files,
@@ -136,6 +138,27 @@ def test_a_sentinel_says_where_the_primary_is() -> None:
     with Server(answer) as server:
         assert ask_sentinel(Peers((), []), node(server), "mymaster") == ("redis2", 6379)
         assert ask_sentinel(Peers((), []), node(server), "other") is None
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("mymaster", Word("redis1", ("redis2", 6379), 4, (("redis1", 6379), ("redis3", 6380)))),
+    ("other", None),
+    # A Sentinel as a package brings it.
+    ("loopback", None),
+])
+def test_what_a_sentinel_knows_of_a_primary(name: str, expected: Word | None) -> None:
+    addresses = {"mymaster": ["redis2", "6379"], "loopback": ["127.0.0.1", "6379"]}
+
+    def answer(words: list[str]) -> object:
+        if words[:2] == ["SENTINEL", "MASTER"]:
+            # While a failover goes on, the old primary is the one that stands here.
+            return ["name", name, "ip", "redis1", "port", "6379", "config-epoch", "4"]
+        if words[:2] == ["SENTINEL", "SLAVES"]:
+            return [["name", "redis1:6379", "ip", "redis1", "port", "6379"], ["name", "redis3:6380", "ip", "redis3", "port", "6380"]]
+        return addresses.get(name) if words[0] == "SENTINEL" else OK
+
+    with Server(answer) as server:
+        assert hear(Peers((), []), node(server), name) == expected
 
 
 def test_names_and_addresses_are_the_same_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,12 +51,13 @@ def plan(
     immutable: tuple[str, ...] = ("databases",),
     users: dict | None = None,
     acl: str | None = None,
+    set_role: bool | None = None,
     **values: str,
 ) -> Plan:
     """The plan for a candidate whose meaning is the defaults with these values; names have _ for -."""
     wanted = Meaning({**RUNNING, **{name.replace("_", "-"): value for name, value in values.items()}}, dict(DEFAULT), [])
     return make_plan(
-        Texts(candidate, installed, users=acl),
+        Texts(candidate, installed, users=acl, set_role=set_role),
         wanted,
         {**RUNNING, **(running or {})},
         DEFAULT if users is None else users,
@@ -225,6 +226,41 @@ def test_the_default_user_is_looked_at_after_its_password() -> None:
 )
 def test_the_role_is_set_once_and_then_belongs_to_failover(installed: str | None, running: dict, applied: list[str]) -> None:
     assert plan("replicaof a 1\n", installed=installed, running=running, replicaof="a 1").applied == applied
+
+
+@pytest.mark.parametrize(
+    ("set_role", "installed", "running", "applied"),
+    [
+        # Whoever has asked everybody knows more than a file with a past: a used machine, or one that was promoted once.
+        (True, "replicaof b 1\n", {}, ["replicaof"]),
+        (True, SIGNED, {}, ["replicaof"]),
+        (True, SIGNED, {"replicaof": "c 1"}, []),
+        # A promoted one of 6.2 with an ACL file, whose file tells nothing of it.
+        (False, "port 6379\n", {}, []),
+        (False, None, {}, []),
+    ],
+)
+def test_the_role_is_set_where_that_is_asked_for(set_role: bool, installed: str | None, running: dict, applied: list[str]) -> None:
+    # What is left out of the file is not wanted either.
+    wanted = {"replicaof": "a 1"} if set_role else {}
+    assert plan("replicaof a 1\n", installed=installed, running=running, set_role=set_role, **wanted).applied == applied
+
+
+@pytest.mark.parametrize(
+    ("set_role", "candidate", "installed", "target"),
+    [
+        (True, "replicaof a 1\n", "replicaof b 1\n", "replicaof a 1\n"),
+        (True, "replicaof a 1\n", f"{SIGNED}replicaof b 1\n", f"replicaof a 1\n{SIGNATURE}"),
+        (True, "port 1\n", f"port 1\n{SIGNATURE}replicaof b 1\n", f"port 1\n{SIGNATURE}"),
+        (True, "port 1\n", "replicaof b 1\nport 1\n", "port 1\n"),
+        (False, "port 1\nreplicaof a 1\n", "port 1\n", "port 1\n"),
+        (False, "port 1\nreplicaof a 1\n", "port 1\nreplicaof b 1\n", f"port 1\n{SIGNATURE}replicaof b 1\n"),
+    ],
+)
+def test_target_says_the_role_where_that_is_asked_for(set_role: bool, candidate: str, installed: str, target: str) -> None:
+    assert Texts(candidate, installed, set_role=set_role).target() == target
+    # The next run, which finds a server that is what it is to be.
+    assert Texts(candidate, target, set_role=False).target() == target
 
 
 @pytest.mark.parametrize(

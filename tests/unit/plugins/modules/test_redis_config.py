@@ -214,6 +214,16 @@ def test_additions_of_an_operator_survive_a_change(running: Host) -> None:
     assert running.path.read_text() == running.content("maxmemory 1gb") + SIGNATURE + "timeout 9\n"
 
 
+def test_the_role_in_the_file_stays_unless_another_is_asked_for(host: Host) -> None:
+    host.path.write_text(host.content("replicaof 192.0.2.9 6379"))
+    wanted = host.content("replicaof 192.0.2.1 6379")
+    host.run(wanted)
+    assert "replicaof 192.0.2.9 6379" in host.path.read_text()
+    assert host.run(wanted, set_role=True)["changed"]
+    assert host.path.read_text() == wanted
+    assert not host.run(wanted, set_role=False)["changed"]
+
+
 def test_what_cannot_be_set_is_told_with_the_reason(running: Host) -> None:
     result = running.run(running.content("databases 32", "maxmemory 1gb"))
     (waiting,) = result["restart_required"]
