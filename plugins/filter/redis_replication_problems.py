@@ -100,8 +100,8 @@ def losses(said: Mapping[str, Mapping], own: str, name: str, service: str) -> It
         )
     elif mine["source"] == "sentinels":
         yield (
-            f"{own} is the primary by the word of the Sentinels, does not answer and has no data, and {names} would throw away what is there. Let the "
-            f"Sentinels choose another first: redis-cli -p 26379 sentinel failover {name}, on the host of one of them."
+            f"{own} is the primary by the word of the Sentinels, does not answer and has no data, and {names} would throw away what is there. Start those "
+            f"that are stopped (systemctl start {service}), and let the Sentinels choose another: redis-cli -p 26379 sentinel failover {name}."
         )
     else:
         yield (

@@ -398,6 +398,8 @@ class RedisConfig:
         self.present: Meaning | None = None
         # Who this module is on the running server.
         self.own = ""
+        # Before a restart.
+        self.replication: dict[str, str] = {}
 
     def run(self) -> dict:
         """Do it, and say what was done."""
@@ -458,6 +460,7 @@ class RedisConfig:
                 self.drop_in.install()
             if client and result["restarted"]:
                 self._wait_for_append_only_file(client)
+                self.replication = client.info("replication")
         finally:
             if client:
                 client.close()
@@ -929,11 +932,22 @@ class RedisConfig:
             self.texts = Texts(self.texts.candidate, self.target, users=self.texts.users)
             self.file.same = True
             left = self._plan(proof, client).restart
-        if left:
-            raise Problem(
-                f"{self.service} was started with the new {self.path} and still has another value for {', '.join(left)}: "
-                f"the command line of the unit decides that. See systemctl cat {self.service}."
-            )
+            if left:
+                raise Problem(
+                    f"{self.service} was started with the new {self.path} and still has another value for {', '.join(left)}: "
+                    f"the command line of the unit decides that. See systemctl cat {self.service}."
+                )
+            self._wait_for_replication(client)
+
+    def _wait_for_replication(self, client: RedisClient) -> None:
+        """Whoever restarts servers one after the other has the next one's turn come when this one lacks nothing any more, and its replicas
+        neither."""
+        deadline = time.monotonic() + self.timeout
+        while not is_replicating(client.info("replication"), self.replication):
+            if time.monotonic() > deadline:
+                self.module.warn(f"{self.service} was restarted, and replication is not what it was before, after {self.timeout} seconds.")
+                return
+            time.sleep(0.1)
 
     def _bring_up(self, was_running: bool) -> None:
         log = self.wanted.values["logfile"]
@@ -1029,6 +1043,17 @@ class RedisConfig:
         for verb in verbs:
             with contextlib.suppress(SystemdError):
                 self.systemd.systemctl(verb, None if verb == "daemon-reload" else [self.service])
+
+
+def is_replicating(now: dict[str, str], before: dict[str, str]) -> bool:
+    """Whether a server gets and sends what it did before. (INFO replication; others may have made it a replica in the meantime.)"""
+
+    def replicas(told: dict[str, str]) -> int:
+        return sum(bool(re.match(r"slave\d+$", name)) and "state=online" in value for name, value in told.items())
+
+    if now.get("role") == "slave":
+        return now["master_link_status"] == "up" or before.get("master_link_status") == "down"
+    return replicas(now) >= replicas(before)
 
 
 def last_good(path: str) -> str:

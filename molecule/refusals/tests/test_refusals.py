@@ -177,6 +177,8 @@ CASES = [
     replicated("replicas_that_cannot_be_reached", ["redis_bind names 127.0.0.1", "cannot reach"], redis_bind=["127.0.0.1"], redis_password=""),
     replicated("replicas_at_an_address_of_loopback", ["redis_address is 127.0.0.1", "no other host reaches"], redis_address="127.0.0.1"),
     replicated("replicas_with_a_password_of_their_own", ["redis_password differs", "write it once"], one_host={"redis_password": "another"}),
+    replicated("replicas_of_which_one_does_not_replicate", ["redis_replication is false on rhel9", "redis_primary_name of its own"],
+               one_host={"redis_replication": False}),
     replicated("replicas_that_are_not_heard_of_in_time", ["redis_min_replicas_max_lag is 1", "2 or more"],
                redis_min_replicas_to_write=1, redis_min_replicas_max_lag=1),
     replicated("replicas_of_another_version", ["different versions", "6.2 and 7.0", "redis_module_stream"]),

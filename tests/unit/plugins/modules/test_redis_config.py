@@ -479,6 +479,23 @@ def test_data_is_not_left_behind(running: Host, monkeypatch: pytest.MonkeyPatch)
     assert [item["directive"] for item in running.run(content)["restart_required"]] == ["dir"]
 
 
+@pytest.mark.parametrize(
+    ("now", "before", "expected"),
+    [
+        ({"role": "slave", "master_link_status": "up"}, {"role": "slave", "master_link_status": "up"}, True),
+        ({"role": "slave", "master_link_status": "down"}, {"role": "slave", "master_link_status": "up"}, False),
+        # As it was: its primary is away.
+        ({"role": "slave", "master_link_status": "down"}, {"role": "slave", "master_link_status": "down"}, True),
+        # It was the primary, and took so long that Sentinel chose another.
+        ({"role": "slave", "master_link_status": "up"}, {"role": "master", "slave0": "state=online", "slave1": "state=online"}, True),
+        ({"role": "master", "slave0": "state=online"}, {"role": "master", "slave0": "state=online", "slave1": "state=online"}, False),
+        ({"role": "master"}, {"role": "master", "slave_repl_offset": "state=online", "slave0": "state=wait_bgsave"}, True),
+    ],
+)
+def test_replication_is_what_it_was_before_a_restart(now: dict, before: dict, expected: bool) -> None:
+    assert redis_config.is_replicating(now, before) is expected
+
+
 class TestService:
     """With a service that the module starts and restarts."""
 
@@ -499,6 +516,31 @@ class TestService:
         assert host.ask("databases") == "32"
         assert not host.last_good.exists()
         assert not host.service(host.content("maxmemory 1gb", "databases 32"))["changed"]
+
+    def test_a_restart_lasts_until_replicas_are_back(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        host.service(host.content())
+        online, syncing = "ip=192.0.2.2,port=6379,state=online,offset=9,lag=0", "ip=192.0.2.2,port=6379,state=wait_bgsave,offset=0,lag=0"
+        primary = {"role": "master", "connected_slaves": "2", "slave0": online}
+        answers = [{**primary, "slave1": online}, {"role": "master"}, {**primary, "slave1": syncing}, {**primary, "slave1": online}]
+        told, processes = RedisClient.info, []
+
+        def info(client: RedisClient, section: str) -> dict[str, str]:
+            if section != "replication":
+                return told(client, section)
+            processes.append(host.process.pid)
+            return answers.pop(0)
+
+        monkeypatch.setattr(RedisClient, "info", info)
+        assert host.service(host.content("databases 32"))["restarted"]
+        assert (answers, len(set(processes)), len(processes)) == ([], 2, 4)
+
+    def test_a_replica_that_does_not_come_back_is_told_of(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        host.service(host.content())
+        answers = iter([{"role": "slave", "master_link_status": "up"}])
+        told = RedisClient.info
+        lost = {"role": "slave", "master_link_status": "down"}
+        monkeypatch.setattr(RedisClient, "info", lambda client, section: next(answers, lost) if section == "replication" else told(client, section))
+        assert "replication is not what it was" in str(host.service(host.content("databases 32"), timeout=2)["warnings"])
 
     def test_it_is_left_running_on_request(self, host: Host) -> None:
         host.service(host.content())
