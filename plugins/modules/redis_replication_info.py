@@ -259,7 +259,7 @@ def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], 
         if me["answers"] or words or not stored.leader:
             return ""
         return (
-            f"{own} would be the primary and does not answer, and its file says that it follows {stored.leader[0]} port {stored.leader[1]}, so nobody "
+            f"{own} would be the primary and does not answer ({me['error']}), and its file says that it follows {stored.leader[0]} port {stored.leader[1]}, so nobody "
             "knows who the primary was. Start the servers as they are (systemctl start), and run this again."
         )
     if me["answers"] and me["role"] == "replica":
@@ -272,7 +272,7 @@ def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], 
     if not stored.has_data or leader:
         return ""
     return (
-        f"{own} does not answer and has data, and is not known as a replica of {primary}: it would lose that by following. Start it (systemctl start), "
+        f"{own} does not answer ({me['error']}) and has data, and is not known as a replica of {primary}: it would lose that by following. Start it (systemctl start), "
         "and run this again; or, when its data may go, run redis-cli flushall there then; or give it a redis_primary_name of its own."
     )
 
