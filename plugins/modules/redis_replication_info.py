@@ -207,8 +207,8 @@ def by_sentinels(nodes: list[Node], seen: dict[str, dict], words: list[Word], wa
     agreeing = [word.by for word in words if said[word] == chosen]
     if not is_majority(len(agreeing), watchers) and not (me["answers"] and me["role"] == "primary"):
         return chosen.name, "sentinels", (
-            f"{len(agreeing)} of {watchers} Sentinels can be asked ({', '.join(agreeing)}), by whose word the primary {name} is {chosen}, which does not answer "
-            "as one: the others may know of a later failover. Start the Sentinels and servers that are away (systemctl start), and run this again."
+            f"{len(agreeing)} of {watchers} Sentinels can be asked ({', '.join(agreeing)}), by whose word the primary {name} is {chosen}, which does not "
+            "answer as one: the others may know of a later failover. Start the Sentinels and servers that are away (systemctl start), and run this again."
         )
     rivals = [leader for leader in leaders_of(nodes, seen) if leader and leader != chosen and is_primary(seen[leader.name])]
     if rivals or (me["answers"] and me["role"] == "replica"):
@@ -259,8 +259,8 @@ def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], 
         if me["answers"] or words or not stored.leader:
             return ""
         return (
-            f"{own} would be the primary and does not answer ({me['error']}), and its file says that it follows {stored.leader[0]} port {stored.leader[1]}, so nobody "
-            "knows who the primary was. Start the servers as they are (systemctl start), and run this again."
+            f"{own} would be the primary and does not answer ({me['error']}), and its file says that it follows {stored.leader[0]} port "
+            f"{stored.leader[1]}, so nobody knows who the primary was. Start the servers as they are (systemctl start), and run this again."
         )
     if me["answers"] and me["role"] == "replica":
         return "" if find(nodes, me["primary_host"], me["primary_port"]) else astray(me, name)
@@ -272,8 +272,9 @@ def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], 
     if not stored.has_data or leader:
         return ""
     return (
-        f"{own} does not answer ({me['error']}) and has data, and is not known as a replica of {primary}: it would lose that by following. Start it (systemctl start), "
-        "and run this again; or, when its data may go, run redis-cli flushall there then; or give it a redis_primary_name of its own."
+        f"{own} does not answer ({me['error']}) and has data, and is not known as a replica of {primary}: it would lose that by following. Start "
+        "it (systemctl start), and run this again; or, when its data may go, run redis-cli flushall there then; or give it a redis_primary_name of "
+        "its own."
     )
 
 

@@ -54,7 +54,8 @@ def test_says_nothing_where_nothing_is_lost(hosts: dict) -> None:
     [
         ({"redis1": said(UP, problem="it is contradictory.")}, ["redis1: it is contradictory."]),
         # A disk was lost, and everybody else would copy the nothing that is left.
-        (everybody(AWAY, "redis2 redis3"), ["redis1 is the primary that others follow", "redis2, redis3 would throw away", "no one && redis-cli config rewrite"]),
+        (everybody(AWAY, "redis2 redis3"),
+         ["redis1 is the primary that others follow", "redis2, redis3 would throw away", "no one && redis-cli config rewrite"]),
         (everybody(AWAY, "redis2 redis3", source="sentinels"), ["by the word of the Sentinels", "redis2, redis3", "-p 26379 sentinel failover mymaster"]),
         (everybody(ALL_AWAY, "redis3", source="sentinels"), ["by the word of the Sentinels", "redis3 would throw away"]),
         (everybody(ALL_AWAY, "redis2", source="inventory"), ["nobody knows who it was", "redis2 would throw away", "systemctl start valkey"]),
