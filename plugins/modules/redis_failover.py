@@ -173,6 +173,7 @@ class Failover:
             self._await_step(before, replicas, min(2.0, int(settings["down-after-milliseconds"]) / 2000))
             after = self._promote(sentinel, before, 2 * int(settings["failover-timeout"]) / 1000 + 5, fence)
         except BaseException:
+            be_deaf()
             fence.open()
             raise
         self._demote(before, after, fence)
@@ -233,8 +234,7 @@ class Failover:
 
     def _promote(self, sentinel: Node, before: Node, seconds: float, fence: Fence) -> Node:
         # Sentinel does not take it back, and it ends soon.
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        be_deaf()
         with self.sentinels.connect(sentinel) as client:
             try:
                 client.call("SENTINEL", "FAILOVER", self.name)
@@ -338,6 +338,12 @@ def release(version: str) -> tuple[int, ...]:
 
 def pairs(words: object) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2]))
+
+
+def be_deaf() -> None:
+    """From here on to be cut off would do harm."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def stop(number: int, _frame: object) -> None:

@@ -237,18 +237,25 @@ def by_servers(nodes: list[Node], seen: dict[str, dict], name: str) -> tuple[str
             f"the hosts with redis_primary_name {name} follow different primaries: {', '.join(sorted(node.name for node in leaders))}. Give the hosts of "
             "each primary a redis_primary_name of their own, or make one follow the other first (redis-cli replicaof HOST PORT && redis-cli config rewrite)."
         )
-    leader = next(iter(leaders), None)
-    primaries = [seen[node.name] for node in nodes if is_primary(seen[node.name])]
-    with_keys = [each for each in primaries if each["keys"]]
-    if leader:
-        # It may be away: then it comes back, or Sentinel is about to choose another.
-        chosen, source = leader.name, "servers"
-    elif with_keys:
-        chosen, source = with_keys[0]["name"], "servers"
-    else:
-        chosen, source = first, "inventory"
-    losers = [each for each in with_keys if each["name"] != chosen]
-    return chosen, source, loses(losers[0], chosen) if losers else ""
+    with_keys = [node for node in nodes if is_primary(seen[node.name]) and seen[node.name]["keys"]]
+    if leaders:
+        leader, follower = next(iter(leaders.items()))
+        losers = [node for node in with_keys if node != leader]
+        problem = loses(seen[losers[0].name], leader.name) if losers else ""
+        if losers and not seen[leader.name]["answers"]:
+            problem = (
+                f"{follower} follows {leader}, which does not answer, and {losers[0]} is a primary with {seen[losers[0].name]['keys']} keys, so nobody knows "
+                f"which is to be followed. Start {leader.name} (systemctl start), or run redis-cli replicaof {losers[0].host} {losers[0].port} && redis-cli "
+                f"config rewrite on {follower}."
+            )
+        # Where it is away, it comes back, or Sentinel is about to choose another.
+        return leader.name, "servers", problem
+    if len(with_keys) > 1:
+        return with_keys[0].name, "servers", (
+            f"{' and '.join(node.name for node in with_keys)} are primaries with keys, and nobody knows which is to be followed. Run redis-cli flushall on "
+            "those whose data may go (let workers empty their queues first), or give each a redis_primary_name of its own."
+        )
+    return (with_keys[0].name, "servers", "") if with_keys else (first, "inventory", "")
 
 
 def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], stored: Stored, words: list[Word], watchers: int, name: str) -> str:
@@ -269,10 +276,11 @@ def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], 
         return ""
     if me["answers"]:
         return loses(me, primary) if me["keys"] else ""
-    if not stored.has_data or leader:
+    if not stored.has_data or (leader and (words or leader.name == primary)):
         return ""
+    known = f"follows {leader} by its file" if leader else f"is not known as a replica of {primary}"
     return (
-        f"{own} does not answer ({me['error']}) and has data, and is not known as a replica of {primary}: it would lose that by following. Start "
+        f"{own} does not answer ({me['error']}), has data, and {known}: it would lose that by following {primary}. Start "
         "it (systemctl start), and run this again; or, when its data may go, run redis-cli flushall there then; or give it a redis_primary_name of "
         "its own."
     )

@@ -88,7 +88,12 @@ def test_servers_that_were_independent_follow_the_one_with_data() -> None:
 @pytest.mark.parametrize(
     ("seen", "words", "said"),
     [
-        ((primary(3), primary(7), SILENT), (), ["redis2 is a primary of its own", "7 keys", "following redis1", "redis-cli flushall"]),
+        ((primary(3), primary(7), SILENT), (), ["redis1 and redis2 are primaries with keys", "flushall on those whose data may go"]),
+        ((primary(3), primary(7), replica("192.0.2.1")), (), ["redis2 is a primary of its own", "7 keys", "following redis1", "redis-cli flushall"]),
+        # One was made the primary by hand, and the other is not told yet.
+        ((primary(3), SILENT, replica("192.0.2.2")), (),
+         ["redis3 follows redis2 (", "redis1 (192.0.2.1 port 6379) is a primary with 3 keys",
+          "redis-cli replicaof 192.0.2.1 6379 && redis-cli config rewrite on redis3"]),
         ((replica("192.0.2.2"), primary(), replica("192.0.2.1")), (), ["different primaries", "redis1, redis2", "PORT && redis-cli config rewrite"]),
         ((SILENT, replica("198.51.100.7"), SILENT), (), ["redis2 follows 198.51.100.7", "none of the hosts", "no one && redis-cli config rewrite"]),
         ((SILENT, STRANGER, SILENT), (), ["redis2", "lets nobody in", "redis_password"]),
@@ -123,14 +128,17 @@ AGREED = (word(1, replicas=(2,)), word(1, by=2, replicas=(2,)), word(1, by=3, re
         # A server that had a life of its own joins a set with Sentinels.
         ("redis3", (primary(9), replica("192.0.2.1"), primary(800)), NOBODY, AGREED, ["redis3", "holds 800 keys", "following redis1", "flushall"]),
         ("redis3", (primary(9), replica("192.0.2.1"), SILENT), DATA, AGREED, ["redis3 does not answer (", "has data", "replica of redis1", "systemctl"]),
-        ("redis3", (primary(9), replica("192.0.2.1"), STRANGER), DATA, AGREED, ["redis3 does not answer (", "and has data"]),
+        ("redis3", (primary(9), replica("192.0.2.1"), STRANGER), DATA, AGREED, ["redis3 does not answer (", "has data"]),
         # Without Sentinels.
-        ("redis3", (primary(9), SILENT, SILENT), DATA, (), ["redis3 does not answer (", "and has data"]),
+        ("redis3", (primary(9), SILENT, SILENT), DATA, (), ["redis3 does not answer (", "has data"]),
         # What one Sentinel alone holds for a replica may be the primary of the others.
         ("redis2", (primary(9), primary(7), SILENT), NOBODY, AGREED[:1], ["redis2 is a primary of its own and holds 7 keys"]),
         # The stranger that it follows.
         ("redis2", (primary(9), replica("198.51.100.7"), SILENT), NOBODY, AGREED, ["redis2 follows 198.51.100.7", "config rewrite"]),
-        ("redis3", (primary(9), SILENT, SILENT), Stored(True, ("198.51.100.7", 6379)), (), ["redis3 does not answer (", "and has data"]),
+        ("redis3", (primary(9), SILENT, SILENT), Stored(True, ("198.51.100.7", 6379)), (), ["redis3 does not answer (", "has data"]),
+        # The primary of before is away (--limit), and this one may have more of its data than the inventory's first has.
+        ("redis3", (SILENT, SILENT, SILENT), following(2), (), ["redis3 does not answer", "follows redis2 (192.0.2.2 port 6379) by its file", "systemctl"]),
+        ("redis3", (primary(9), SILENT, SILENT), following(2), (), ["follows redis2"]),
         # Everything is down, and the inventory's first was a replica when it ended.
         ("redis1", (SILENT, SILENT, SILENT), following(2), (), ["redis1", "follows 192.0.2.2 port 6379", "systemctl start"]),
     ],
@@ -154,7 +162,7 @@ def test_nobody_loses_what_is_no_copy(own: str, seen: tuple, stored: Stored, wor
         # A replica, as it says itself or its file.
         ("redis2", (primary(9), replica("192.0.2.1"), SILENT), NOBODY, ()),
         ("redis2", (primary(9), SILENT, SILENT), following(1), ()),
-        ("redis2", (primary(9), SILENT, SILENT), following(3), ()),
+        ("redis2", (primary(9), SILENT, SILENT), following(3), AGREED),
         # The primary itself, up, or down with its data.
         ("redis1", (primary(9), SILENT, SILENT), following(2), ()),
         ("redis1", (SILENT, SILENT, SILENT), DATA, ()),
