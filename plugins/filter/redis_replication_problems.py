@@ -114,7 +114,7 @@ def losses(said: Mapping[str, Mapping], own: str, name: str, service: str) -> It
 def old_versions(said: Mapping[str, Mapping], own: str, name: str) -> Iterator[str]:
     """Servers that could not read what a newer one sends."""
     mine = said[own]
-    seen = next(node for node in mine["nodes"] if node["name"] == mine["primary"])
+    seen = {node["name"]: node for node in mine["nodes"]}[mine["primary"]]
     if mine["version"] in ("", "0"):
         return
     if mine["primary"] != own and seen["answers"] and is_newer(seen["version"], mine["version"]):

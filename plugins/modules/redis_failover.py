@@ -123,7 +123,7 @@ import time
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import (
     NODE,
     TLS,
