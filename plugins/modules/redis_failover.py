@@ -242,7 +242,9 @@ class Failover:
                 raise Problem(f"{sentinel} refused a failover: {error}. {before} goes on as the primary.") from error
         deadline = time.monotonic() + seconds
         while True:
-            fence.close()
+            # Where the old primary is lost, it takes no writes either, and what becomes of it is to be found out.
+            with contextlib.suppress(OSError, RedisError):
+                fence.close()
             ended, after = self._hear(sentinel)
             if after and after != before and ask(self.servers, after).get("role") == "primary":
                 return after

@@ -293,6 +293,21 @@ def test_another_sentinel_says_what_became_of_one_that_is_gone(servers: Set) -> 
     assert servers.fail_over()["after"] == "redis2"
 
 
+def test_an_old_primary_that_is_lost_meanwhile_does_not_hide_the_outcome(servers: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each time it is asked for.
+    monkeypatch.setattr(redis_failover, "PAUSE", 0)
+    serve = servers.serve
+
+    def die(name: str, words: list[str]) -> object:
+        if name == "redis1" and "sentinel1: FAILOVER mymaster" in servers.done:
+            raise HangUp
+        return serve(name, words)
+
+    servers.serve = die
+    with pytest.raises(Problem, match=r"redis2 .* is the primary now, and redis1 .* could not be told"):
+        servers.fail_over()
+
+
 def test_an_old_primary_that_is_lost_takes_no_writes_any_more(servers: Set) -> None:
     serve = servers.serve
 
