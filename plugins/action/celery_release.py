@@ -17,7 +17,7 @@ ARCHIVES = (".whl", ".tar.gz", ".zip")
 
 
 class ActionModule(ActionBase):
-    """Runs the module once, and a second time with the source when the host asks for it."""
+    """Runs the module once, and a second time with the source when the host asks for it; in the background once, with the source."""
 
     _supports_check_mode = True
     _supports_async = True
@@ -31,16 +31,20 @@ class ActionModule(ActionBase):
         if source and not args.get("release") and not str(source).startswith("git+"):
             path = self._find_source(str(source))
             args["_source"] = self._describe(path)
-        # In the background nobody hears that the source is wanted, so with a source that question is asked in the foreground.
-        answer = self._run_module(args, task_vars, background=not path)
-        if answer.pop("source_wanted", False):
+        # In the background nobody hears that the source is wanted.
+        if path and self._task.async_val:
             answer = self._run_with_source(path, args, task_vars)
+        else:
+            answer = self._run_module(args, task_vars)
+            if answer.pop("source_wanted", False):
+                answer = self._run_with_source(path, args, task_vars)
         result.update(answer)
         return result
 
-    def _run_module(self, args: dict, task_vars: dict | None, background: bool = True) -> dict:
-        seconds = self._task.async_val if background else 0
-        return self._execute_module(module_name="taskqueue.stack.celery_release", module_args=args, task_vars=task_vars, wrap_async=seconds)
+    def _run_module(self, args: dict, task_vars: dict | None) -> dict:
+        return self._execute_module(
+            module_name="taskqueue.stack.celery_release", module_args=args, task_vars=task_vars, wrap_async=self._task.async_val
+        )
 
     def _find_source(self, source: str) -> str:
         if "://" in source:

@@ -98,15 +98,15 @@ class NamedFile:
         return {"before_header": self.path, "after_header": self.path, **sides}
 
 
-def named_files(module: AnsibleModule) -> list[NamedFile]:
-    """What the module's option `files` says. From here on its secrets are neither in the parameters nor in what is masked everywhere."""
+def named_files(module: AnsibleModule, options: list[dict]) -> list[NamedFile]:
+    """What a module's option `files` says. From here on its secrets are neither in the parameters nor in what is masked everywhere."""
     found = []
     # Neither names and modes are secrets, nor is a certificate in a difference.
-    for options in module.params["files"]:
-        module.no_log_values.difference_update(value for value in options.values() if value and not is_key(value))
-    for options in module.params["files"]:
-        found.append(NamedFile(options, lenient=module.check_mode))
-        options["content"] = MASK if options["content"] else None
+    for each in options:
+        module.no_log_values.difference_update(value for value in each.values() if value and not is_key(value))
+    for each in options:
+        found.append(NamedFile(each, lenient=module.check_mode))
+        each["content"] = MASK if each["content"] else None
     return found
 
 

@@ -94,48 +94,10 @@ backup_file:
   sample: /etc/celery/celery.env.previous
 """
 
-import json
-import os
-import re
-import tempfile
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MASK, Masker, value_secrets
+from ansible_collections.taskqueue.stack.plugins.module_utils._environment_file import EnvironmentProblem, as_text, write_environment
+from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MASK
 from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, named_files
-from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import ClientError, read_env_file
-
-HEADER = "# Managed by taskqueue.stack: change the inventory, not this file.\n"
-
-
-def as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def problem(variables: dict[str, str]) -> str:
-    """What systemd or a shell could not read, or nothing."""
-    for name, value in variables.items():
-        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-            return f"variables: {name!r} is no name of a variable: write letters, digits and underscores, no digit first."
-        if re.search("[\0\r\n]", value):
-            return f"variables: the value of {name} has a line break or a NUL: systemd reads one line a variable."
-    return ""
-
-
-def render(variables: dict[str, str]) -> str:
-    """Single quotes are what systemd, a shell and shlex agree on, and double quotes around an apostrophe: systemd reads a quote
-    after a backslash outside of quotes as the beginning of a plain value."""
-    quoted = {name: value.replace("'", "'\"'\"'") for name, value in variables.items()}
-    return HEADER + "".join(f"{name}='{value}'\n" for name, value in quoted.items())
-
-
-def shown(variables: dict[str, str], other: dict[str, str]) -> str:
-    """One side of the difference, without secrets."""
-    lines = []
-    for name, value in variables.items():
-        text = Masker(value_secrets(value))(value) if name.startswith("CELERY_") else MASK
-        hidden = MASK in text and name in other and other[name] != value
-        lines.append(f"{name}='{text}'{' (another value)' if hidden else ''}\n")
-    return "".join(lines)
 
 
 def main() -> None:
@@ -151,65 +113,18 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        files = named_files(module)
+        files = named_files(module, module.params["files"])
     except FileProblem as error:
         module.fail_json(msg=str(error))
     # Ansible would mask every value wherever it occurs in the result, also a "1" or a "celery".
     module.no_log_values.clear()
-    path = module.params["path"]
     variables = {str(name): as_text(value) for name, value in module.params["variables"].items()}
     module.params["variables"] = dict.fromkeys(variables, MASK)
-    if problem(variables):
-        module.fail_json(msg=problem(variables))
-
-    content = render(variables)
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            found = file.read()
-    except FileNotFoundError:
-        found = None
-    except OSError as error:
-        module.fail_json(msg=f"path: cannot read {path}: {error.strerror}.")
-    try:
-        before = read_env_file(path) if found else {}
-    except ClientError:
-        before = {}
-
-    os.umask(0o077)
-    owner, group = module.params["owner"], module.params["group"]
-    directory = os.path.dirname(path)
-    if not os.path.isdir(directory) and not module.check_mode:
-        try:
-            os.makedirs(directory)
-            os.chmod(directory, 0o755)
-        except OSError as error:
-            module.fail_json(msg=f"path: cannot create {directory}: {error.strerror}.")
-    outdated = [file for file in files if file.differs]
-    differences = [file.difference() for file in outdated]
-    # Before the environment, which names them.
-    for file in outdated if not module.check_mode else []:
-        try:
-            file.install(module, owner, group)
-        except OSError as error:
-            module.fail_json(msg=f"files: cannot write {file.path}: {error.strerror}.")
-    changed = found != content
-    backup = {"backup_file": f"{path}.previous"} if changed and found is not None and module.params["backup"] else {}
-    if changed and not module.check_mode:
-        try:
-            if backup:
-                module.preserved_copy(path, backup["backup_file"])
-            handle, temporary = tempfile.mkstemp(dir=directory)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(content)
-        except OSError as error:
-            module.fail_json(msg=f"path: cannot write {path}: {error.strerror}.")
-        module.atomic_move(temporary, path)
-    if os.path.exists(path):
-        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
-    corrected = [file for file in files if file.set_attributes(module, owner, group)]
-    environment = {"before_header": path, "after_header": path, "before": shown(before, variables), "after": shown(variables, before)}
-    diff = [environment, *differences] if differences else environment
-    module.exit_json(changed=bool(changed or outdated or corrected), path=path, diff=diff, **backup)
+        result = write_environment(module, module.params, variables, files, module.params["backup"])
+    except EnvironmentProblem as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

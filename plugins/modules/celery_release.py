@@ -100,7 +100,7 @@ options:
   release:
     description:
       - Go back to a release that is on the host, instead of building one. Its name, or V(previous) for the one that was the current
-        one before. Only O(root) matters then.
+        one before. Only O(root) and O(environment_file) matter then.
       - It was proven when it was built, and is not proven again, so that nothing stands in the way of a return.
     type: str
     version_added: "0.2.0"
@@ -141,6 +141,53 @@ options:
       - Environment variables for O(import_check) and O(app); what is not text is written as JSON. Their values are not shown.
     type: dict
     default: {}
+  environment_file:
+    description:
+      - Writes O(environment) to a file that all units read, as M(taskqueue.stack.celery_environment) would, once the release is the
+        current one. In a call of its own that costs as much as all the rest of a call that changes nothing.
+      - It is written when nothing else changes, too, and not before a build has succeeded.
+    type: dict
+    version_added: "0.2.0"
+    suboptions:
+      path:
+        description: The file.
+        type: path
+        default: /etc/celery/celery.env
+      owner:
+        description: Its owner.
+        type: str
+        default: root
+      group:
+        description: Its group.
+        type: str
+      mode:
+        description: Its mode.
+        type: str
+        default: "0640"
+      backup:
+        description: Keep what the file held before as PATH.previous, for the same readers, when it changes.
+        type: bool
+        default: false
+      files:
+        description: Files that the variables name, as O(taskqueue.stack.celery_environment#module:files).
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Where the variables say that the file is.
+            type: path
+            required: true
+          content:
+            description: What it holds. It appears in no result or log; in a difference only when it is a certificate.
+            type: str
+          src:
+            description: A file on the host to copy. Give this or O(environment_file.files[].content), and leave the other out or empty.
+            type: path
+          mode:
+            description: Its mode.
+            type: str
+            default: "0600"
   timeout:
     description:
       - Seconds that all of it may take.
@@ -155,7 +202,8 @@ attributes:
     description: Says whether a release would be built or switched to. Builds nothing.
     support: full
   diff_mode:
-    description: Shows what goes into the current and into the wanted release.
+    description:
+      - Shows what goes into the current and into the wanted release, and what changes in O(environment_file), without passwords.
     support: full
 notes:
   - Runs as root.
@@ -179,6 +227,8 @@ EXAMPLES = r"""
     app: shop.tasks:app
     environment:
       CELERY_BROKER_URL: "{{ broker_url }}"
+    environment_file:
+      group: celery
 
 - name: Build a release from a tag, without network access to any index
   taskqueue.stack.celery_release:
@@ -242,6 +292,12 @@ tasks:
   returned: success
   version_added: "0.2.0"
   sample: [shop.tasks.bill, shop.tasks.ship]
+environment_file:
+  description: Of O(environment_file), its path, whether it changed, and where what it held before is kept.
+  type: dict
+  returned: when O(environment_file) is given
+  version_added: "0.2.0"
+  sample: {"path": /etc/celery/celery.env, "changed": true, "backup_file": /etc/celery/celery.env.previous}
 installer:
   description: What the release was built with.
   type: str
@@ -265,6 +321,7 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taskqueue.stack.plugins.module_utils._environment_file import EnvironmentProblem, as_text, write_environment
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import (
     MASK,
     Masker,
@@ -272,6 +329,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._masking import (
     mask_urls,
     url_secrets,
 )
+from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, named_files
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_build import (
     LAYOUT,
     Builder,
@@ -309,6 +367,19 @@ ARGUMENT_SPEC = {
     "app": {"type": "str"},
     "import_user": {"type": "str"},
     "environment": {"type": "dict", "default": {}, "no_log": True},
+    "environment_file": {
+        "type": "dict",
+        # For the keys among its files.
+        "no_log": True,
+        "options": {
+            "path": {"type": "path", "default": "/etc/celery/celery.env"},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str"},
+            "mode": {"type": "str", "default": "0640"},
+            "backup": {"type": "bool", "default": False},
+            "files": FILES,
+        },
+    },
     "timeout": {"type": "int", "default": 900},
     "_source": {"type": "dict"},
 }
@@ -332,11 +403,10 @@ def take_secrets(module: AnsibleModule) -> tuple[dict, Masker]:
         value = params[option]
         secrets |= url_secrets(value if isinstance(value, str) else "\n".join(value or []))
         module.params[option] = mask_urls(value) if isinstance(value, str) else [mask_urls(item) for item in value or []]
-    params["environment"] = {
-        name: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for name, value in params["environment"].items()
-    }
+    params["environment"] = {str(name): as_text(value) for name, value in params["environment"].items()}
     secrets |= environment_secrets(params["environment"])
     module.params["environment"] = dict.fromkeys(params["environment"], MASK)
+    params["_files"] = named_files(module, params["environment_file"]["files"]) if params["environment_file"] else []
     module.no_log_values = set()
     return params, Masker(secrets)
 
@@ -553,7 +623,10 @@ def main() -> None:
     module = AnsibleModule(ARGUMENT_SPEC, required_one_of=[("python", "release")], supports_check_mode=True)
     # The code must be readable for another user, whatever umask the administrator's shell has.
     os.umask(0o022)
-    params, mask = take_secrets(module)
+    try:
+        params, mask = take_secrets(module)
+    except FileProblem as error:
+        module.fail_json(msg=f"environment_file: {error}")
     try:
         validate(params)
         result = Release(module, params, mask).run()
@@ -566,6 +639,18 @@ def main() -> None:
         directory = (params["_source"] or {}).get("directory")
         if directory:
             shutil.rmtree(directory, ignore_errors=True)
+    if params["environment_file"] and not result.get("source_wanted"):
+        try:
+            written = write_environment(
+                module, params["environment_file"], params["environment"], params["_files"], params["environment_file"]["backup"]
+            )
+        except EnvironmentProblem as error:
+            # With what was done, so that it can be gone back from.
+            module.fail_json(msg=f"environment_file: {error}", **result)
+        differences = written.pop("diff")
+        result.update(changed=result["changed"] or written["changed"], environment_file=written)
+        if "diff" in result:
+            result["diff"] = [result["diff"], *differences]
     module.exit_json(**result)
 
 

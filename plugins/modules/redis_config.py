@@ -382,7 +382,7 @@ class RedisConfig:
         # In the order in which they are written: redis.conf must not name an ACL file that is not there yet.
         self.files = [file for file in (self.users_file, self.file) if file]
         # Those that the module is told of file by file, and of these the ones that a failure takes away again.
-        self.named = named_files(module)
+        self.named = named_files(module, module.params["files"])
         self.made: list[NamedFile] = []
         known = [text for file in self.files for text in (file.before, file.after) if text] + [content, self.texts.last_good or ""]
         self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))

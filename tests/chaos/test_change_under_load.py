@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from conftest import redis_cli, run_redis, with_celery
+from conftest import redis_cli, run_playbook, with_celery
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -27,12 +27,12 @@ answer = dict(sent=len(sent), lost=len(sent) - back())
 def test_maxmemory_changes_in_the_same_process(host, variables):
     busy = host.get_host(f"ansible://{host.backend.host}", ansible_inventory=host.backend.ansible_inventory)
     # The tests before have left other settings, some of which cost a restart.
-    run_redis(host)
+    run_playbook(host, "redis")
     (before,) = (line for line in redis_cli(host, variables, "INFO", "server") if line.startswith("process_id:"))
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(with_celery, busy, LOAD)
         try:
-            assert run_redis(host, redis_config={"maxmemory": "777mb"}) == 1
+            assert run_playbook(host, "redis", redis_config={"maxmemory": "777mb"}) == 1
         finally:
             redis_cli(host, variables, "SET", "celery-enough", "1")
             figures = load.result()

@@ -99,12 +99,12 @@ def result(host, task_id: str, timeout: float = 60) -> object:
     return with_celery(host, f"answer = app.AsyncResult({task_id!r}).get(timeout={timeout})")
 
 
-def run_redis(host, **variables: object) -> int:
-    """Runs the playbook for Redis on this host alone, with variables laid over the inventory; returns how many tasks changed something."""
+def run_playbook(host, playbook: str, **variables: object) -> int:
+    """Runs a playbook of the collection on this host alone, with variables laid over the inventory; returns how many tasks changed something."""
     name = host.backend.host
     limit, extra = f"--limit=localhost,{name}", f"--extra-vars={json.dumps(variables)}"
     done = subprocess.run(
-        ["ansible-playbook", f"--inventory={host.backend.ansible_inventory}", limit, extra, "taskqueue.stack.redis"],
+        ["ansible-playbook", f"--inventory={host.backend.ansible_inventory}", limit, extra, f"taskqueue.stack.{playbook}"],
         # Molecule asks for colors, also where nobody looks.
         env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,

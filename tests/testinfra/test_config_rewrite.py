@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import flavor, redis_cli, run_redis
+from conftest import flavor, redis_cli, run_playbook
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -18,7 +18,7 @@ def test_a_rewritten_file_is_left_as_redis_wrote_it(host, variables):
         with host.sudo():
             rewritten = host.file(file).content_string
             assert rewritten != host.file(f"{file}.test").content_string
-        assert run_redis(host) == 0
+        assert run_playbook(host, "redis") == 0
         with host.sudo():
             assert host.file(file).content_string == rewritten
     finally:

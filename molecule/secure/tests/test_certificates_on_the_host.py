@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import redis_cli, run_redis
+from conftest import redis_cli, run_playbook
 
 testinfra_hosts = ["ansible://redis"]
 
@@ -17,13 +17,13 @@ def test_they_are_taken_from_there(host):
     changes = {f"redis_tls_{part}": f"/root/pki/{file}" for part, file in FILES.items()} | {"redis_tls_auth_clients": "optional"}
     assert redis_cli(host, variables, "CONFIG", "GET", "tls-auth-clients")[1] == "yes"
     try:
-        assert run_redis(host, **changes) == 1
+        assert run_playbook(host, "redis", **changes) == 1
         with host.sudo():
             assert {file: host.check_output(f"sha256sum </etc/redis/tls/{file}") for file in FILES.values()} == installed
             key = host.file("/etc/redis/tls/server.key")
             assert (key.user, key.mode) == ("redis", 0o400)
         assert redis_cli(host, variables, "CONFIG", "GET", "tls-auth-clients")[1] == "optional"
-        assert run_redis(host, **changes) == 0
+        assert run_playbook(host, "redis", **changes) == 0
     finally:
-        run_redis(host)
+        run_playbook(host, "redis")
     assert redis_cli(host, variables, "CONFIG", "GET", "tls-auth-clients")[1] == "yes"

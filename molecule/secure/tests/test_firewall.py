@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from conftest import run_redis
+from conftest import run_playbook
 
 # The other host's part is to connect: its stand-in's repository has no firewall.
 testinfra_hosts = ["ansible://ubuntu2404"]
@@ -42,6 +42,6 @@ def test_lets_in_the_inventory_s_hosts_and_nobody_else(host, tool, request):
         assert stranger_reaches(address) or tool == "firewalld"
         host.check_output(start)
     assert not reaches(peer, name)
-    run_redis(host)
+    run_playbook(host, "redis")
     assert reaches(peer, name)
     assert not stranger_reaches(address)

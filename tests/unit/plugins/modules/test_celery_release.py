@@ -18,6 +18,7 @@ from ansible.module_utils import basic
 
 from ansible_collections.taskqueue.stack.plugins.module_utils import _release_installer
 from ansible_collections.taskqueue.stack.plugins.module_utils._source_tree import pack_tree
+from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import read_env_file
 from ansible_collections.taskqueue.stack.plugins.modules import celery_release
 
 USER = getpass.getuser()
@@ -260,6 +261,43 @@ def test_new_environment_is_proven_on_the_release_that_is_there(host: Host) -> N
     failed = host.run(**options, environment={})
     assert "KeyError: 'NEEDED'" in failed["msg"]
     assert host.run(**options, environment={"NEEDED": "1"})["changed"] is False
+
+
+def test_the_environment_file_comes_with_the_release(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "celery.env"
+    key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    file = {"path": str(path), "owner": USER, "backup": True, "files": [{"path": str(path.parent / "tls/client.key"), "content": key}]}
+    first = {"environment": {"DB_PASSWORD": "hunter2", "CELERY_APP": "shop"}, "environment_file": file}
+    assert host.run(check=True, diff=True, **first)["environment_file"] == {"path": str(path), "changed": True}
+    assert not path.exists()
+    # Somebody has yet to send the source; nothing is written before there is a release.
+    assert host.run(send=False, **first)["source_wanted"]
+    assert not path.exists()
+    result = host.run(diff=True, **first)
+    assert result["environment_file"] == {"path": str(path), "changed": True}
+    assert [side["after_header"] for side in result["diff"]] == ["wanted release", str(path), str(path.parent / "tls/client.key")]
+    assert [secret for secret in ("hunter2", "c2VjcmV0") if secret in host.output] == []
+    assert read_env_file(str(path)) == first["environment"]
+    settled = host.run(**first)
+    assert (settled["changed"], settled["environment_file"]) == (False, {"path": str(path), "changed": False})
+
+    # Alone, it is a change of the call, and of nothing else in it.
+    second = {**first, "environment": {"DB_PASSWORD": "hunter3", "CELERY_APP": "shop"}}
+    again = host.run(**second)
+    assert (again["changed"], again["built"], again["switched"]) == (True, False, False)
+    assert "hunter2" in Path(again["environment_file"]["backup_file"]).read_text()
+
+    # A build that fails leaves it alone.
+    host.write("raise RuntimeError\n")
+    assert host.run(**{**first, "import_check": ["shop"], "import_user": USER})["failed"]
+    assert read_env_file(str(path)) == second["environment"]
+
+
+def test_an_environment_file_that_cannot_be_written_says_what_was_done_before(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = host.run(environment={"A": "1"}, environment_file={"path": str(tmp_path / "file/celery.env")})
+    assert (result["failed"], result["switched"]) == (True, True)
+    assert str(tmp_path / "file") in result["msg"]
 
 
 def test_interrupted_build_is_built_again(host: Host) -> None:

@@ -1,0 +1,178 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_facts
+short_description: Ask a host in one call what it is, and what of a task queue it has
+version_added: "0.2.0"
+description:
+  - Answers what the roles ask before they do anything. A call to a host costs more than any of these questions, so they go together;
+    M(ansible.builtin.setup), M(ansible.builtin.package_facts) and M(ansible.builtin.getent) would be three calls, and ask for everything.
+options:
+  packages:
+    description:
+      - Packages of the distribution to look for, by name. A name that the distribution does not know is not installed.
+    type: list
+    elements: str
+    default: []
+  accounts:
+    description:
+      - Users to look for, by name. They are looked for where the machine itself looks, a directory service included.
+    type: list
+    elements: str
+    default: []
+  programs:
+    description:
+      - Programs to ask for their versions, by path. One that is not there, or does not start, has none.
+    type: list
+    elements: path
+    default: []
+attributes:
+  check_mode:
+    description: It only asks, and does so in check mode, too.
+    support: full
+  diff_mode:
+    description: Nothing changes.
+    support: none
+author:
+  - The taskqueue.stack maintainers (@taskqueue)
+"""
+
+EXAMPLES = r"""
+- name: Ask the host what it is, and what it has
+  taskqueue.stack.host_facts:
+    packages: [redis-server, python3-venv]
+    accounts: [celery]
+    programs: [/usr/bin/redis-server]
+  register: host
+"""
+
+RETURN = r"""
+ansible_facts:
+  description:
+    - Which system it is, in the names and words of M(ansible.builtin.setup) (C(os_family), C(distribution), C(distribution_version),
+      C(distribution_major_version)).
+  type: dict
+  returned: always
+  sample: {"ansible_os_family": "Debian", "ansible_distribution": "Ubuntu", "ansible_distribution_version": "24.04"}
+selinux:
+  description: Whether SELinux is on, and the name of its policy.
+  type: dict
+  returned: always
+  sample: {"enabled": true, "type": "targeted"}
+packages:
+  description:
+    - Name to state, of those of O(packages) that the package manager knows. V(installed) is what one would wish; dpkg has others, such
+      as V(unpacked) after an installation that was cut off, and V(config-files) after a removal.
+  type: dict
+  returned: always
+  sample: {"redis-server": "installed"}
+accounts:
+  description: Those of O(accounts) that are there.
+  type: list
+  elements: str
+  returned: always
+  sample: ["celery"]
+versions:
+  description: Path to answer, of those of O(programs) that have one, as C(--version) gives it.
+  type: dict
+  returned: always
+  sample: {"/usr/bin/redis-server": "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ad9fd4a5b4b8a5f3"}
+"""
+
+import os
+import pwd
+
+# Not ansible.module_utils.facts: any part of it brings the collectors of everything, which costs more than all the questions.
+from ansible.module_utils import distro
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.sys_info import get_distribution, get_distribution_version
+
+try:
+    from ansible.module_utils.compat import selinux
+except ImportError:
+    # A system without its library, where it is off.
+    selinux = None
+
+# setup's spelling (DISTRIBUTION_... and OS_FAMILY_MAP of ansible.module_utils.facts.system.distribution), where it is another.
+SPELLING = {"Redhat": "RedHat", "Almalinux": "AlmaLinux", "Centos": "CentOS", "Ol": "OracleLinux"}
+FAMILIES = {"debian": "Debian", "rhel": "RedHat", "fedora": "RedHat"}
+# How each package manager answers with a line "name state" a package. Both end with an error when one of the names is unknown.
+QUERIES = {
+    "Debian": ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", "--"],
+    "RedHat": ["rpm", "--query", "--queryformat=%{NAME} installed\n", "--"],
+}
+
+
+def system() -> dict[str, str]:
+    """What setup says of the system, in its words."""
+    name, release = get_distribution() or "", get_distribution_version() or ""
+    # os-release(5): ID_LIKE names what a system is derived from, the closest first.
+    ancestors = [distro.id(), *distro.like().split()]
+    family = next((found for ancestor, found in FAMILIES.items() if ancestor in ancestors), name)
+    return {
+        "os_family": family,
+        "distribution": SPELLING.get(name, name),
+        "distribution_version": release,
+        "distribution_major_version": release.partition(".")[0],
+    }
+
+
+def selinux_state(module: AnsibleModule) -> dict[str, object]:
+    enabled = module.selinux_enabled()
+    return {"enabled": enabled, "type": selinux.selinux_getpolicytype()[1] if selinux and enabled else ""}
+
+
+def package_states(module: AnsibleModule, family: str, names: list[str]) -> dict[str, str]:
+    if not names or family not in QUERIES:
+        return {}
+    _code, output, _error = module.run_command([*QUERIES[family], *names], environ_update={"LC_ALL": "C"})
+    answers = [line.split(" ") for line in output.splitlines()]
+    return {words[0]: words[1] for words in answers if len(words) == 2 and words[0] in names}
+
+
+def is_account(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def versions(module: AnsibleModule, programs: list[str]) -> dict[str, str]:
+    found = {}
+    for program in programs:
+        if os.access(program, os.X_OK):
+            code, output, _error = module.run_command([program, "--version"], environ_update={"LC_ALL": "C"})
+            if code == 0:
+                found[program] = output.strip()
+    return found
+
+
+def main() -> None:
+    """Run as a module."""
+    module = AnsibleModule(
+        argument_spec={
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "accounts": {"type": "list", "elements": "str", "default": []},
+            "programs": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    facts = system()
+    module.exit_json(
+        changed=False,
+        ansible_facts={f"ansible_{name}": value for name, value in facts.items()},
+        selinux=selinux_state(module),
+        packages=package_states(module, facts["os_family"], module.params["packages"]),
+        accounts=[name for name in module.params["accounts"] if is_account(name)],
+        versions=versions(module, module.params["programs"]),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.taskqueue.stack.plugins.modules import host_facts
+
+
+class Machine:
+    """Stands in for AnsibleModule: answers commands from a table."""
+
+    def __init__(self, answers: dict[str, tuple[int, str]]) -> None:
+        self.answers = answers
+        self.asked: list[list[str]] = []
+
+    def run_command(self, command: list[str], **_options: object) -> tuple[int, str, str]:
+        self.asked.append(command)
+        code, output = self.answers[command[0]]
+        return code, output, ""
+
+
+@pytest.mark.parametrize(
+    ("identity", "like", "version", "expected"),
+    [
+        ("ubuntu", "debian", "24.04", ("Debian", "Ubuntu", "24.04", "24")),
+        ("debian", "", "12.11", ("Debian", "Debian", "12.11", "12")),
+        ("rhel", "fedora", "9.6", ("RedHat", "RedHat", "9.6", "9")),
+        ("rocky", "rhel centos fedora", "9.6", ("RedHat", "Rocky", "9.6", "9")),
+        ("almalinux", "rhel centos fedora", "10.0", ("RedHat", "AlmaLinux", "10.0", "10")),
+        ("ol", "fedora", "9.5", ("RedHat", "OracleLinux", "9.5", "9")),
+        ("sles", "suse", "15.6", ("Sles", "Sles", "15.6", "15")),
+    ],
+)
+def test_the_system_in_the_words_of_setup(
+    monkeypatch: pytest.MonkeyPatch, identity: str, like: str, version: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(host_facts.distro, "id", lambda: identity)
+    monkeypatch.setattr(host_facts.distro, "like", lambda: like)
+    monkeypatch.setattr(host_facts, "get_distribution", lambda: "Redhat" if identity == "rhel" else identity.capitalize())
+    monkeypatch.setattr(host_facts, "get_distribution_version", lambda: version)
+    assert tuple(host_facts.system().values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "program", "output", "expected"),
+    [
+        # Both say of an unknown name that it is unknown, dpkg-query elsewhere, rpm among the answers, and end with an error.
+        ("Debian", "dpkg-query", "git installed\nredis-server unpacked\n", {"git": "installed", "redis-server": "unpacked"}),
+        ("RedHat", "rpm", "git installed\npackage redis-server is not installed\n", {"git": "installed"}),
+    ],
+)
+def test_states_of_packages(family: str, program: str, output: str, expected: dict[str, str]) -> None:
+    machine = Machine({program: (1, output)})
+    assert host_facts.package_states(machine, family, ["git", "redis-server", "-x"]) == expected
+    # A name is no option.
+    assert machine.asked[0][-4:] == ["--", "git", "redis-server", "-x"]
+
+
+def test_no_question_without_names_and_on_an_unknown_system() -> None:
+    assert host_facts.package_states(Machine({}), "Debian", []) == {}
+    assert host_facts.package_states(Machine({}), "Suse", ["git"]) == {}
+
+
+def test_a_version_is_that_of_a_program_that_starts() -> None:
+    machine = Machine({"/bin/sh": (0, "Shell v=1.0\n"), "/bin/cat": (127, "cannot open shared object file\n")})
+    assert host_facts.versions(machine, ["/bin/sh", "/bin/cat", "/nowhere/redis-server"]) == {"/bin/sh": "Shell v=1.0"}
+
+
+def test_accounts_are_looked_for_where_the_machine_looks() -> None:
+    assert host_facts.is_account("root")
+    assert not host_facts.is_account("nobody-of-that-name")
