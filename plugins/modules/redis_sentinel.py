@@ -325,7 +325,7 @@ class Sentinel:
         self.primaries = options["primaries"]
         self.sentinels = [Node(**node) for node in options["sentinels"]]
         self.systemd = Systemd(module.run_command)
-        self.files = named_files(module)
+        self.files = named_files(module, options["files"])
         self.before = read(self.path)
         self.seeded = not is_seeded(self.before)
         self.after = content if self.seeded else edited(self.before or "", content)
