@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.taskqueue.stack.molecule.shared.certificates import Authority
 
-from .templating import evaluate, holds, load, task
+from .templating import evaluate, holds, task
 
 CELERY_APP = ("celery_app/defaults/main.yml", "celery_app/vars/main.yml")
 REDIS = ("redis/defaults/main.yml", "redis/vars/main/main.yml")
@@ -69,3 +70,93 @@ def test_a_sentinel_is_restarted_on_its_new_program(changed: bool, asked_for: bo
         "__redis_sentinel_upgraded": {"changed": changed}, "redis_upgrade_restart": asked_for, "__redis_sentinel_running": {"stdout": program},
     }
     assert holds(restart["when"], **given) is restarted
+
+
+def admitted(**variables: object) -> list[str]:
+    return evaluate("{{ __redis_client_addresses }}", *REDIS, **{"groups": GROUPS, "hostvars": {**HOSTS, "worker1": {}}, **variables})
+
+
+def test_servers_and_sentinels_are_admitted_by_the_address_they_call_from() -> None:
+    assert sorted(admitted()) == ["192.0.2.2", "192.0.2.3", "198.51.100.2", "198.51.100.3", "worker1"]
+    hosts = {**HOSTS, "redis3": {**HOSTS["redis3"], "redis_sentinel_address": "203.0.113.3"}, "worker1": {}}
+    assert sorted(admitted(hostvars=hosts)) == ["192.0.2.2", "198.51.100.2", "198.51.100.3", "203.0.113.3", "worker1"]
+
+
+def test_servers_that_do_not_replicate_are_no_clients_of_each_other_s_addresses() -> None:
+    groups = {name: hosts for name, hosts in GROUPS.items() if name != "redis_sentinel"}
+    assert sorted(admitted(groups=groups)) == ["198.51.100.2", "worker1"]
+
+
+SENTINEL = (*REDIS, "redis_sentinel/defaults/main.yml", "redis_sentinel/vars/main.yml")
+AUTHORITY = Authority()
+
+
+def certificate_for(purpose: str) -> dict[str, str]:
+    certificate, key = AUTHORITY.issue("redis1.example.com", purpose=purpose)
+    return {"redis_address": "redis1.example.com", "redis_tls_certificate": certificate, "redis_tls_key": key, "redis_tls_ca": AUTHORITY.pem}
+
+
+def problems(one_host: dict | None = None, **variables: object) -> str:
+    """What redis_sentinel refuses on redis1, of three servers with a Sentinel each."""
+    refuse = task("redis_sentinel/tasks/assert.yml", "Refuse what cannot work or would not be safe")
+    common = {"redis_bind": ["0.0.0.0"], "redis_password": "s3cret", "redis_sentinel_password": "s3cret", **variables}
+    hosts = {name: {"inventory_hostname": name, **its, **common} for name, its in HOSTS.items()}
+    hosts["redis2"].update(one_host or {})
+    given = {
+        **refuse["vars"], "groups": {**GROUPS, "redis": list(HOSTS)}, "hostvars": hosts, **hosts["redis1"], "__redis_version": "7.0.15",
+        "ansible_facts": {"os_family": "Debian"}, "__redis_sentinel_host": {"addresses": {"redis1.example.com": "127.0.1.1"}},
+    }
+    given["redis_sentinel_address"] = variables.get("redis_sentinel_address", given["redis_address"])
+    return evaluate(refuse["ansible.builtin.fail"]["msg"], *SENTINEL, **given) if holds(refuse["when"], *SENTINEL, **given) else ""
+
+
+def test_refuses_nothing_that_works() -> None:
+    assert problems() == ""
+    assert problems(**certificate_for("server client"), redis_tls_port=6380, redis_tls_auth_clients="yes") == ""
+    assert problems(**certificate_for("server"), redis_tls_port=6380, redis_tls_auth_clients="no") == ""
+
+
+@pytest.mark.parametrize("bind", [["0.0.0.0"], ["*"], ["127.0.0.1", "127.0.1.1", "192.0.2.1"]])
+def test_a_name_that_stands_for_loopback_on_its_own_host_is_no_problem_where_that_is_listened_on(bind: list) -> None:
+    assert problems(redis_address="redis1.example.com", redis_bind=bind) == ""
+
+
+@pytest.mark.parametrize(
+    ("one_host", "variables", "words"),
+    [
+        # As Debian's installer and cloud-init write it.
+        ({}, {"redis_address": "redis1.example.com", "redis_bind": ["127.0.0.1", "192.0.2.1"]},
+         ["redis_sentinel_address is redis1.example.com", "redis_address is redis1.example.com", "takes for 127.0.1.1 (/etc/hosts)", "to redis_bind"]),
+        ({}, {"redis_sentinel_address": "redis1.example.com", "redis_sentinel_bind": ["localhost", "192.0.2.1"]}, ["to redis_sentinel_bind"]),
+        ({"redis_replication": False}, {}, ["redis_replication is false (redis2)", "take the place"]),
+        ({"redis_tls_port": 6380, "redis_primary_name": "second"}, {}, ["redis_tls_port is set on 1 of the 3 servers", "the whole group redis"]),
+        ({}, {**certificate_for("server"), "redis_tls_port": 6380, "redis_tls_auth_clients": "yes"},
+         ["redis_sentinel_tls_certificate is for servers alone", "serverAuth and clientAuth"]),
+        ({}, {**certificate_for("server"), "redis_tls_port": 6380, "redis_tls_auth_clients": "optional"}, ["is for servers alone"]),
+    ],
+)
+def test_refuses_what_would_be_down_for_a_sentinel(one_host: dict, variables: dict, words: list[str]) -> None:
+    said = problems(one_host, **variables)
+    assert [word for word in words if word not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "words"),
+    [
+        ({"broker_transport_options": {"master_name": "mymastre"}}, {}, ["master_name: mymastre in broker_transport_options", "mymaster, second"]),
+        ({"result_backend_transport_options": {"master_name": "other"}}, {}, ["master_name: other in result_backend_transport_options"]),
+        ({"broker_transport_options": {"master_name": "second"}}, {}, []),
+        ({"broker_transport_options": {"socket_timeout": 9}}, {}, []),
+        # Sentinels of somebody else know their own.
+        ({"result_backend_transport_options": {"master_name": "other"}}, {"celery_app_result_backend": "sentinel://elsewhere:26379"}, []),
+        ({"broker_transport_options": {"master_name": "other"}}, {"celery_app_broker_url": "sentinel://elsewhere:26379"}, []),
+    ],
+)
+def test_refuses_a_primary_that_nobody_watches(options: dict, variables: dict, words: list[str]) -> None:
+    refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
+    condition = next(each for each in refuse["__celery_app_problems"] if "__celery_app_primary_names" in each)
+    hosts = {**HOSTS, "redis2": {**HOSTS["redis2"], "redis_primary_name": "second"}, "worker1": {}}
+    given = {"celery_app_broker_url": "", "celery_app_result_backend": "", **variables, "celery_app_settings": options}
+    names = {name: value for name, value in refuse.items() if name.startswith(("__celery_app_primary", "__celery_app_sentinel"))}
+    said = str(evaluate(condition, *CELERY_APP, **{**names, "groups": GROUPS, "hostvars": hosts, **given}) or "").strip()
+    assert [word for word in words if word not in said] == [] and bool(said) is bool(words), said
