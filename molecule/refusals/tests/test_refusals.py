@@ -202,7 +202,6 @@ CASES = [
             redis_sentinel_failover_timeout=10),
     watched("replicas_that_never_follow", ["redis_sentinel_parallel_syncs is 0"], redis_sentinel_parallel_syncs=0),
     watched("sentinels_and_no_replication", ["redis_replication is false", "take the place"], redis_replication=False),
-    watched("server_without_replication_beside_others", ["redis_replication is false (rhel9)", "take the place"], one_host={"redis_replication": False}),
     # What 127.0.1.1 is as a number; no host of these has such a name.
     watched("sentinel_whose_name_is_loopback_at_home", ["redis_sentinel_address is 2130706689", "takes for 127.0.1.1 (/etc/hosts)"],
             redis_sentinel_address="2130706689", redis_sentinel_bind=["127.0.0.1", "192.0.2.1"]),
