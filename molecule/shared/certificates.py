@@ -52,11 +52,11 @@ class Authority:
         return builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
 
     def issue(self, *names: str, purpose: str = "server", start: float = -1, end: float = 3650, password: str = "") -> tuple[str, str]:
-        """Certificate and key as PEM; valid from `start` to `end`, in days from now."""
+        """Certificate and key as PEM; valid from `start` to `end`, in days from now, for one purpose or two (``server client``)."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), key, start, end)
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([PURPOSES[purpose]]), False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([PURPOSES[each] for each in purpose.split()]), False)
         certificate = builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
         return certificate, to_pem(key, password)
 

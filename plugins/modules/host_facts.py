@@ -31,6 +31,12 @@ options:
     type: list
     elements: path
     default: []
+  names:
+    description:
+      - Names of hosts to look up as the host itself does, its C(/etc/hosts) included.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: It only asks, and does so in check mode, too.
@@ -82,10 +88,16 @@ versions:
   type: dict
   returned: always
   sample: {"/usr/bin/redis-server": "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ad9fd4a5b4b8a5f3"}
+addresses:
+  description: Name to the address that is taken first, of those of O(names) that have one.
+  type: dict
+  returned: always
+  sample: {"redis1.example.com": "192.0.2.1"}
 """
 
 import os
 import pwd
+import socket
 
 # Not ansible.module_utils.facts: any part of it brings the collectors of everything, which costs more than all the questions.
 from ansible.module_utils import distro
@@ -153,6 +165,16 @@ def versions(module: AnsibleModule, programs: list[str]) -> dict[str, str]:
     return found
 
 
+def addresses(names: list[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]
+        except OSError:
+            continue
+    return found
+
+
 def main() -> None:
     """Run as a module."""
     module = AnsibleModule(
@@ -160,6 +182,7 @@ def main() -> None:
             "packages": {"type": "list", "elements": "str", "default": []},
             "accounts": {"type": "list", "elements": "str", "default": []},
             "programs": {"type": "list", "elements": "path", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -171,6 +194,7 @@ def main() -> None:
         packages=package_states(module, facts["os_family"], module.params["packages"]),
         accounts=[name for name in module.params["accounts"] if is_account(name)],
         versions=versions(module, module.params["programs"]),
+        addresses=addresses(module.params["names"]),
     )
 
 

@@ -17,9 +17,11 @@ description:
     memory, of the present primary above all, and is not written anew.
   - What it watches, and how, is then told to the running Sentinel (C(SENTINEL MONITOR), C(SET), C(REMOVE)). Who the primary is, is
     told to a Sentinel only that does not know of one by that name.
-  - Of what Sentinel cannot take while it runs (addresses, ports, certificates, its own password), single lines are changed while it
-    is stopped. All that it has written itself stays.
+  - Of what Sentinel cannot take while it runs (addresses, ports, certificates, its own password; before 7.0 also how it logs in to
+    servers), single lines are changed while it is stopped. All that it has written itself stays.
   - Servers and Sentinels that left the inventory and are down are forgotten (C(SENTINEL RESET)), as they would count for a majority.
+    So is a Sentinel whose machine was replaced by another of the same address. It is done only while the primary is well, and ends when
+    the others have been found again.
 options:
   path:
     description: The configuration file that the service starts with.
@@ -168,11 +170,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 told:
-  description: What Sentinel was told, without passwords.
+  description: What the running Sentinel was told, without passwords. What it found in its file when it started was not told.
   returned: success
   type: list
   elements: str
-  sample: [MONITOR mymaster 192.0.2.1 6379 2]
+  sample: [SET mymaster down-after-milliseconds 5000]
 seeded:
   description: Whether the file was written, for the first time.
   returned: success
@@ -197,13 +199,14 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._drop_in import DropIn
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MASK, Masker
 from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, named_files
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
-from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, read, secrets, split
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, quoted, read, secrets, split
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import NODE, Node, find, is_loopback
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway import server_words
@@ -233,6 +236,8 @@ SETTINGS = {
     "failover-timeout": "failover_timeout",
     "parallel-syncs": "parallel_syncs",
 }
+# How it logs in to the servers.
+LOGINS = ("auth-user", "auth-pass")
 # Seconds until a Sentinel that has forgotten the others has found them again: they call every two.
 REDISCOVERY = 15
 
@@ -277,7 +282,7 @@ def plan(primaries: list[dict], known: dict[str, dict[str, str]], text: str) -> 
     remembered = {
         (item.args[1], item.args[0]): item.args[2]
         for item in parse(text)
-        if item.name == "sentinel" and len(item.args) == 3 and item.args[0] in ("auth-pass", "auth-user")
+        if item.name == "sentinel" and len(item.args) == 3 and item.args[0] in LOGINS
     }
     told: list[list[str]] = []
     for name in known.keys() - {primary["name"] for primary in primaries}:
@@ -298,13 +303,44 @@ def plan(primaries: list[dict], known: dict[str, dict[str, str]], text: str) -> 
             node = next(node for node in nodes if node.name == primary["primary"])
             told.append(["MONITOR", name, node.host, str(node.port), str(primary["quorum"])])
         wanted = {option: str(primary[key]) for option, key in SETTINGS.items()}
-        for option in ("auth-user", "auth-pass"):
+        for option in LOGINS:
             before = remembered.get((name, option), "") if present else ""
             if primary[option.replace("-", "_")] != before:
                 told.append(["SET", name, option, primary[option.replace("-", "_")]])
         told += [["SET", name, option, value] for option, value in wanted.items() if (present or {}).get(option, "") != value
                  and (present or option != "quorum")]
     return told
+
+
+def watched_by(text: str) -> dict[str, dict[str, str]]:
+    """What a Sentinel that starts on this file is going to watch."""
+    found: dict[str, dict[str, str]] = {}
+    for item in parse(text):
+        if item.name == "sentinel" and item.args[:1] == ("monitor",) and len(item.args) == 5:
+            # Defaults (sentinel.c), of which it leaves out the lines.
+            defaults = {"down-after-milliseconds": "30000", "failover-timeout": "180000", "parallel-syncs": "1"}
+            found[item.args[1]] = {**defaults, "ip": item.args[2], "port": item.args[3], "quorum": item.args[4]}
+        elif item.name == "sentinel" and len(item.args) == 3 and item.args[1] in found:
+            found[item.args[1]][item.args[0]] = item.args[2]
+    return found
+
+
+def watching(text: str, primaries: list[dict]) -> str:
+    """A file with whom to watch and how to log in there.
+
+    Told to a Sentinel before 7.0, a password comes too late where it has called the server by then: it never logs in any more, and holds
+    the server for down (https://github.com/redis/redis/pull/10400). And before 6.2.7 it logs the password.
+    """
+    lines = text.splitlines()
+    for word, name, *more in plan(primaries, watched_by(text), text):
+        if word == "MONITOR":
+            lines.append(" ".join(["sentinel monitor", name, *more]))
+        elif word == "REMOVE":
+            lines = [line for line in lines if not ((split(line) or [""])[0].lower() == "sentinel" and name in split(line)[2:3])]
+        elif more[0] in LOGINS:
+            lines = [line for line in lines if (split(line) or [])[:3] != ["sentinel", more[0], name]]
+            lines += [f"sentinel {more[0]} {name} {quoted(more[1])}"] if more[1] else []
+    return text if lines == text.splitlines() else "\n".join([*lines, ""])
 
 
 def shown(command: list[str]) -> str:
@@ -328,7 +364,7 @@ class Sentinel:
         self.files = named_files(module, options["files"])
         self.before = read(self.path)
         self.seeded = not is_seeded(self.before)
-        self.after = content if self.seeded else edited(self.before or "", content)
+        self.after = self.before
 
     def run(self) -> dict:
         state = self._state()
@@ -340,8 +376,14 @@ class Sentinel:
         reasons = self._differing() if state.pid else []
         if state.pid:
             reasons += [file.path for file in renewed] + ([drop_in.path] if drop_in.is_outdated(state) else [])
+        told: list[list[str]] = []
+        if state.pid and not (self.seeded and reasons):
+            told, late = self._plan(state)
+            reasons += late
+        if reasons or not state.pid:
+            self.after = self._prepared(self.before or "")
+            told = plan(self.primaries, watched_by(self.after), self.after)
         to_enable = state.file_state not in ("enabled", "static", "alias") if self.module.params["enabled"] else state.file_state == "enabled"
-        told = self._plan(state) if not (self.seeded and reasons) else plan(self.primaries, {}, "")
         result = {
             "seeded": self.seeded,
             "started": not state.pid,
@@ -371,58 +413,66 @@ class Sentinel:
         present, wanted = settings_of(self.before or ""), settings_of(self.content)
         return [name for name in DEFAULTS if present[name] != wanted[name]]
 
-    def _plan(self, state: UnitState) -> list[list[str]]:
-        if not state.pid:
-            return plan(self.primaries, self._remembered(), "" if self.seeded else self.before or "")
+    def _plan(self, state: UnitState) -> tuple[list[list[str]], list[str]]:
+        """What to tell the one that runs, and what of it would come too late there."""
         with self._connect(state) as client:
-            return self._complete_plan(client, self.before or "")
+            told = self._complete_plan(client, self.before or "")
+            is_old = int(client.version().partition(".")[0]) < 7
+        return told, [f"sentinel {words[2]} {words[1]}" for words in told if is_old and words[2:3] and words[2] in LOGINS]
 
-    def _remembered(self) -> dict[str, dict[str, str]]:
-        """What a Sentinel that does not run is going to watch."""
-        found: dict[str, dict[str, str]] = {}
-        for item in parse("" if self.seeded else self.before or ""):
-            if item.name == "sentinel" and item.args[:1] == ("monitor",) and len(item.args) == 5:
-                # Defaults (sentinel.c), of which it leaves out the lines.
-                defaults = {"down-after-milliseconds": "30000", "failover-timeout": "180000", "parallel-syncs": "1"}
-                found[item.args[1]] = {**defaults, "ip": item.args[2], "port": item.args[3], "quorum": item.args[4]}
-            elif item.name == "sentinel" and len(item.args) == 3 and item.args[1] in found:
-                found[item.args[1]][item.args[0]] = item.args[2]
-        return found
+    def _prepared(self, text: str) -> str:
+        """The file to start on, made of Sentinel's own."""
+        return watching(self.content if self.seeded else edited(text, self.content), self.primaries)
 
     def _complete_plan(self, client: RedisClient, text: str) -> list[list[str]]:
         known = {entry["name"]: entry for entry in map(pairs, client.call("SENTINEL", "MASTERS"))}
         told = plan(self.primaries, known, text)
         for primary in self.primaries:
-            if primary["name"] in known and ["REMOVE", primary["name"]] not in told and self._has_strangers(client, primary):
+            # While a primary is down, its replicas are what a Sentinel must not forget, and whom it takes them from does not answer.
+            is_well = known.get(primary["name"], {}).get("flags") == "master" and ["REMOVE", primary["name"]] not in told
+            if is_well and any(self._is_gone(entry) for entry, node in self._others(client, primary) if node is None):
                 told.append(["RESET", primary["name"]])
         return told
 
-    def _has_strangers(self, client: RedisClient, primary: dict) -> bool:
-        """Whether it remembers somebody who left the inventory and is down. Who is still there would only be found again."""
+    @staticmethod
+    def _is_gone(entry: dict[str, str]) -> bool:
+        """Who is still there would only be found again. Sentinel takes the port from one that another has the address of now."""
+        return "s_down" in entry["flags"] or entry["port"] == "0"
+
+    def _others(self, client: RedisClient, primary: dict) -> Iterator[tuple[dict[str, str], Node | None]]:
+        """Whom it knows besides the primary, and who of the inventory that is."""
         nodes = [Node(**node) for node in primary["nodes"]]
         for word, own in (("SENTINELS", self.sentinels), ("SLAVES", nodes)):
             for entry in map(pairs, client.call("SENTINEL", word, primary["name"])):
-                if "s_down" in entry["flags"] and entry["ip"] and find(own, entry["ip"], int(entry["port"])) is None:
-                    return True
-        return False
+                if entry["ip"]:
+                    yield entry, find(own, entry["ip"], int(entry["port"]))
 
     def _tell(self) -> list[list[str]]:
         with self._connect(self._state()) as client:
             told = self._complete_plan(client, read(self.path) or "")
             for command in told:
+                primary = next((each for each in self.primaries if each["name"] == command[1]), {})
+                before = self._in_order(client, primary) if command[0] == "RESET" else set()
                 try:
                     client.call("SENTINEL", *command)
                 except RedisError as error:
                     raise Problem(f"Sentinel refused {shown(command)}: {error}.") from error
-                if command[0] == "RESET":
-                    self._await_others(client, command[1])
+                if before:
+                    self._await(client, primary, before)
         return told
 
-    def _await_others(self, client: RedisClient, name: str) -> None:
+    def _in_order(self, client: RedisClient, primary: dict) -> set[Node]:
+        return {node for entry, node in self._others(client, primary) if node and entry["flags"] in ("sentinel", "slave")}
+
+    def _await(self, client: RedisClient, primary: dict, before: set[Node]) -> None:
+        """The next Sentinel is to forget only when this one could carry out a failover again."""
         deadline = time.monotonic() + REDISCOVERY
-        while time.monotonic() < deadline:
-            if len(client.call("SENTINEL", "SENTINELS", name)) >= len(self.sentinels) - 1:
-                return
+        while missing := before - self._in_order(client, primary):
+            if time.monotonic() > deadline:
+                raise Problem(
+                    f"Sentinel was told to forget who left {primary['name']} (SENTINEL RESET), and has not found {', '.join(sorted(map(str, missing)))} "
+                    f"again in {REDISCOVERY} seconds. Until it has, it can promote nobody: see SENTINEL REPLICAS, SENTINEL SENTINELS and its log."
+                )
             time.sleep(0.5)
 
     def _start(self, running: bool) -> None:
@@ -430,8 +480,8 @@ class Sentinel:
             self.systemd.systemctl("stop", [self.service])
         # Until it has ended, Sentinel may write.
         now = read(self.path)
-        if self.before != self.after or now != self.before:
-            self._write(self.content if self.seeded else edited(now or "", self.content))
+        if self._prepared(now or "") != now:
+            self._write(self._prepared(now or ""))
         begun = time.time()
         self.systemd.systemctl("daemon-reload")
         for verb in ("reset-failed", "start"):

@@ -29,6 +29,12 @@ options:
     description: How many replicas in good order each of them must have.
     type: int
     default: 1
+  sentinels:
+    description:
+      - How many Sentinels there are. Given that, the module waits up to ten seconds for a word of each of the others, so that it
+        can tell whether one of them was replaced. A majority remains enough.
+    type: int
+    default: 1
   timeout:
     description: Seconds to wait for it. Sentinels find each other, and replicas, within about ten.
     type: int
@@ -54,6 +60,14 @@ primaries:
   returned: success
   type: dict
   sample: {mymaster: "192.0.2.1:6379"}
+replaced:
+  description:
+    - Primaries for which this Sentinel still counts one whose address another Sentinel has now, as after a machine was replaced. It would
+      count against a majority for ever. M(taskqueue.stack.redis_sentinel) makes it forget.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 """
 
 import time
@@ -62,6 +76,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import parse, read
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect
+
+
+# Seconds in which a Sentinel that runs is heard of: it calls every two.
+HEARD = 6
+PATIENCE = 10
 
 
 def pairs(words: object) -> dict[str, str]:
@@ -82,6 +101,20 @@ def trouble(client: RedisClient, name: str, wanted: int) -> str:
     return f"{name}: {len(good)} of the {wanted} replicas are in good order" if len(good) < wanted else ""
 
 
+def others(client: RedisClient, name: str) -> list[dict[str, str]]:
+    return [pairs(entry) for entry in client.call("SENTINEL", "SENTINELS", name)]
+
+
+def is_heard(entry: dict[str, str]) -> bool:
+    """Whether it called of late. One whose machine was replaced answers by its successor, and calls no more."""
+    return not was_replaced(entry) and int(entry["last-hello-message"]) < HEARD * 1000
+
+
+def was_replaced(entry: dict[str, str]) -> bool:
+    """Sentinel takes the port from one that another has the address of now (sentinelProcessHelloMessage() in sentinel.c)."""
+    return entry["port"] == "0"
+
+
 def main() -> None:
     """Run as a module."""
     module = AnsibleModule(
@@ -89,13 +122,15 @@ def main() -> None:
             "path": {"type": "path", "default": "/etc/redis/sentinel.conf"},
             "names": {"type": "list", "elements": "str", "required": True},
             "replicas": {"type": "int", "default": 1},
+            "sentinels": {"type": "int", "default": 1},
             "timeout": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
     options = module.params
-    text, deadline, found = read(options["path"]) or "", time.monotonic() + options["timeout"], {}
+    text, begun, found = read(options["path"]) or "", time.monotonic(), {}
     while True:
+        known: dict[str, list[dict[str, str]]] = {}
         try:
             client = connect([[*parse("port 26379"), *parse(text)]], (), None, options["path"])
             problems = ["no Sentinel answers"]
@@ -104,9 +139,12 @@ def main() -> None:
                     problems = list(filter(None, (trouble(client, name, options["replicas"]) for name in options["names"])))
                     if not problems:
                         found = {name: ":".join(client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)) for name in options["names"]}
+                        known = {name: others(client, name) for name in options["names"]}
         except (NotFound, OSError, RedisError) as error:
             problems = [str(error)]
-        if not problems or time.monotonic() > deadline:
+        all_heard = all(sum(map(is_heard, entries)) >= options["sentinels"] - 1 for entries in known.values())
+        waited = time.monotonic() - begun
+        if waited > options["timeout"] or not problems and (all_heard or waited > PATIENCE):
             break
         time.sleep(0.5)
     if problems:
@@ -114,7 +152,8 @@ def main() -> None:
             msg=f"The Sentinel of this host could carry out no failover, for {options['timeout']} seconds: {'; '.join(problems)}. Look at: do the "
                 "Sentinels reach each other and the servers (firewall, redis_sentinel_address), and have all of them the same passwords?"
         )
-    module.exit_json(changed=False, primaries=found)
+    replaced = [name for name, entries in known.items() if any(map(was_replaced, entries))]
+    module.exit_json(changed=False, primaries=found, replaced=replaced)
 
 
 if __name__ == "__main__":

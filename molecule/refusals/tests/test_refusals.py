@@ -204,6 +204,11 @@ CASES = [
             redis_sentinel_failover_timeout=10),
     watched("replicas_that_never_follow", ["redis_sentinel_parallel_syncs is 0"], redis_sentinel_parallel_syncs=0),
     watched("sentinels_and_no_replication", ["redis_replication is false", "take the place"], redis_replication=False),
+    # What 127.0.1.1 is as a number; no host of these has such a name.
+    watched("sentinel_whose_name_is_loopback_at_home", ["redis_sentinel_address is 2130706689", "takes for 127.0.1.1 (/etc/hosts)"],
+            redis_sentinel_address="2130706689", redis_sentinel_bind=["127.0.0.1", "192.0.2.1"]),
+    watched("primary_that_nobody_watches", ["master_name: mymastre in broker_transport_options", "Sentinels watch mymaster"],
+            celery_app_settings={"broker_transport_options": {"master_name": "mymastre"}}),
     watched("primary_without_a_replica", ["the only host with redis_primary_name second"], one_host={"redis_primary_name": "second"}),
     # Redis: directives
     Case("bind_among_directives", ["bind", "redis_bind"], {"redis_config": {"bind": "0.0.0.0"}}),

@@ -10,6 +10,8 @@ Measured with Celery 5.6 and 5.7, kombu 5.6 and 5.7, redis-py 6.4 and 8.1, while
 - Each connection asks the Sentinels in their order, and a worker makes a dozen anew. When the first of them was cut off, too, as it is on the
   primary's own host, each of the connections waited for it: 13 seconds in which no task ran.
 - kombu waits 2, 4, 6 seconds and so on between its attempts: a primary that was there after 7 was found after 12.
+- A part of a chord whose count meets a primary that is away makes the chord fail: Celery tries again to store results, and nothing else.
+- redis-py 6.4 says, of each Sentinel that does not answer, the password as well (ConnectionPool.__repr__() in MasterNotFoundError).
 - kombu 5.7.0 closes a lost connection twice, and the second time ended the worker: there is none to give anything back by.
 """
 # Copyright: (c) 2026, the taskqueue.stack maintainers
@@ -18,13 +20,15 @@ Measured with Celery 5.6 and 5.7, kombu 5.6 and 5.7, redis-py 6.4 and 8.1, while
 from __future__ import annotations
 
 import socket
-from functools import partialmethod, wraps
+from functools import partial, partialmethod, wraps
 
+from celery.backends.redis import RedisBackend
 from kombu import Connection
 from kombu.transport.redis import QoS
 from redis import exceptions, sentinel
 from redis._parsers import BaseParser
 from redis.backoff import NoBackoff
+from redis.connection import ConnectionPool
 from redis.retry import Retry
 
 
@@ -36,6 +40,8 @@ def install() -> None:
     connection.__init__ = without_attempts_of_its_own(connection.__init__)
     sentinel.Sentinel.discover_master = from_who_answered(sentinel.Sentinel.discover_master)
     Connection.ensure_connection = partialmethod(Connection.ensure_connection, interval_step=0)
+    ConnectionPool.__repr__ = without_secrets
+    RedisBackend.on_chord_part_return = as_results_are_stored(RedisBackend.on_chord_part_return)
     QoS.restore_unacked = with_a_connection_only(QoS.restore_unacked)
 
 
@@ -79,6 +85,22 @@ def from_who_answered(discover):
         return address
 
     return discover_master
+
+
+def without_secrets(pool) -> str:
+    """Which server it is for."""
+    options = pool.connection_kwargs
+    return f"<{type(pool).__name__}({', '.join(f'{name}={options[name]}' for name in ('host', 'port', 'db', 'path') if name in options)})>"
+
+
+def as_results_are_stored(call):
+    """Tries again as long as Celery does when it stores a result. To count a part twice counts it once: it has a place in a sorted set."""
+
+    @wraps(call)
+    def on_chord_part_return(self, *args, **options):
+        return self.ensure(partial(call, self, **options), args)
+
+    return on_chord_part_return
 
 
 def with_a_connection_only(restore):

@@ -16,6 +16,8 @@ from pathlib import Path
 import kombu
 import pytest
 import redis
+from celery import Celery
+from celery.backends.redis import RedisBackend
 from kombu.transport.redis import QoS
 from redis._parsers import BaseParser
 from redis.backoff import NoBackoff
@@ -34,7 +36,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> object:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     patched = {SentinelManagedConnection: ("send_packed_command", "__init__"), Sentinel: ("discover_master",), QoS: ("restore_unacked",),
-               kombu.Connection: ("ensure_connection",)}
+               kombu.Connection: ("ensure_connection",), redis.ConnectionPool: ("__repr__",), RedisBackend: ("on_chord_part_return",)}
     for owner, names in patched.items():
         for name in names:
             monkeypatch.setattr(owner, name, getattr(owner, name))
@@ -205,3 +207,48 @@ def test_a_sentinel_that_is_away_is_waited_for_by_one_connection_alone(module: o
 
 def test_options_without_sentinels_stay_as_they_are(module: object) -> None:
     assert module.with_objects({"visibility_timeout": 30}) == {"visibility_timeout": 30}
+
+
+@pytest.mark.usefixtures("module")
+def test_what_the_sentinels_did_not_say_is_told_without_their_password() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        sentinel = Sentinel([("127.0.0.1", port)], sentinel_kwargs={"password": "s3cret", "retry": Retry(NoBackoff(), 0)})
+        with pytest.raises(redis.exceptions.ConnectionError) as error:
+            sentinel.discover_master("mymaster")
+    assert "s3cret" not in str(error.value) and f"host=127.0.0.1, port={port}" in str(error.value)
+
+
+def test_a_part_of_a_chord_is_counted_when_there_is_a_primary_again(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
+    calls: list[tuple] = []
+
+    def count(_backend: RedisBackend, *args: object, **options: object) -> str:
+        calls.append((args, options))
+        if len(calls) < 3:
+            raise redis.exceptions.ConnectionError("No master found for 'mymaster'")
+        return "counted"
+
+    backend = RedisBackend(app=Celery(), url="redis://127.0.0.1:1")
+    assert module.as_results_are_stored(count)(backend, "request", "SUCCESS", 1, propagate=True) == "counted"
+    assert calls == [(("request", "SUCCESS", 1), {"propagate": True})] * 3
+    assert RedisBackend.on_chord_part_return.__wrapped__
+
+
+def test_a_result_is_stored_when_there_is_a_primary_again(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the inventory's settings rely on: Celery tries again without end, and soon."""
+    app = Celery(broker="redis://127.0.0.1:1", backend="redis://127.0.0.1:1")
+    app.conf.update(result_backend_always_retry=True, result_backend_max_sleep_between_retries_ms=1000)
+    pauses: list[float] = []
+    monkeypatch.setattr(RedisBackend, "_sleep", lambda _self, seconds: pauses.append(seconds))
+    stored: list[bytes] = []
+
+    def get(_backend: RedisBackend, _key: bytes) -> None:
+        if len(pauses) < 30:
+            raise redis.exceptions.ConnectionError("No master found for 'mymaster'")
+
+    monkeypatch.setattr(RedisBackend, "get", get)
+    monkeypatch.setattr(RedisBackend, "set", lambda _backend, key, _value: stored.append(key))
+    app.backend.mark_as_done("task", 1)
+    assert (stored, len(pauses), max(pauses) <= 1) == ([app.backend.get_key_for_task("task")], 30, True)

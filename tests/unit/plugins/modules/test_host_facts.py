@@ -71,3 +71,7 @@ def test_a_version_is_that_of_a_program_that_starts() -> None:
 def test_accounts_are_looked_for_where_the_machine_looks() -> None:
     assert host_facts.is_account("root")
     assert not host_facts.is_account("nobody-of-that-name")
+
+
+def test_names_are_looked_up_as_the_machine_does() -> None:
+    assert host_facts.addresses(["127.0.1.1", "nobody.invalid"]) == {"127.0.1.1": "127.0.1.1"}

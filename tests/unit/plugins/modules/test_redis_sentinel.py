@@ -4,9 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
-from ansible_collections.taskqueue.stack.plugins.modules.redis_sentinel import Problem, edited, is_seeded, plan, settings_of, shown
+from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, UnitState
+from ansible_collections.taskqueue.stack.plugins.modules import redis_sentinel
+from ansible_collections.taskqueue.stack.plugins.modules.redis_sentinel import (
+    Problem, Sentinel, edited, is_seeded, plan, settings_of, shown, watched_by, watching,
+)
 
 CONTENT = """# Written once.
 bind 0.0.0.0
@@ -91,3 +99,175 @@ def test_what_a_package_comes_with_is_replaced() -> None:
 def test_a_primary_that_nobody_named_is_a_problem() -> None:
     with pytest.raises(Problem, match=r"198\.51\.100\.7 port 6379 as the primary mymaster.*redis1 \(192\.0\.2\.1"):
         plan([PRIMARY], {"mymaster": {**KNOWN, "ip": "198.51.100.7"}}, OWN)
+
+
+def test_a_new_file_names_the_primary_and_how_to_log_in_there() -> None:
+    """A Sentinel before 7.0 that calls before it is told the password never logs in any more."""
+    lines = watching(CONTENT, [{**PRIMARY, "auth_user": "peers", "auth_pass": 'back\\slash'}]).splitlines()
+    assert lines[: len(CONTENT.splitlines())] == CONTENT.splitlines()
+    assert lines[len(CONTENT.splitlines()) :] == [
+        "sentinel monitor mymaster 192.0.2.1 6379 2", 'sentinel auth-user mymaster "peers"', 'sentinel auth-pass mymaster "back\\\\slash"',
+    ]
+    # What is left to tell is no secret.
+    text = "\n".join(lines)
+    assert {words[2] for words in plan([{**PRIMARY, "auth_user": "peers", "auth_pass": "back\\slash"}], watched_by(text), text)} == {
+        "down-after-milliseconds", "failover-timeout",
+    }
+
+
+@pytest.mark.parametrize(
+    ("password", "line"), [("among-servers", ["sentinel auth-pass mymaster among-servers"]), ("new", ['sentinel auth-pass mymaster "new"']), ("", [])]
+)
+def test_its_own_file_keeps_all_but_the_password(password: str, line: list[str]) -> None:
+    lines = watching(OWN, [{**PRIMARY, "nodes": [{**NODES[0], "host": "redis2"}], "auth_pass": password}]).splitlines()
+    assert [text for text in lines if "auth-pass" in text] == line
+    assert [text for text in lines if "auth-pass" not in text] == [text for text in OWN.splitlines() if "auth-pass" not in text]
+
+
+def test_a_file_that_says_it_already_stays_as_it_is() -> None:
+    assert watching(OWN, [{**PRIMARY, "nodes": [{**NODES[0], "host": "redis2"}]}]) == OWN
+
+
+def test_what_a_package_comes_with_leaves_the_file() -> None:
+    packaged = "sentinel myid f73a\nsentinel monitor mymaster 127.0.0.1 6379 2\nsentinel config-epoch mymaster 0\nsentinel current-epoch 0\n"
+    assert watching(packaged, [PRIMARY]).splitlines() == [
+        "sentinel myid f73a", "sentinel current-epoch 0", "sentinel monitor mymaster 192.0.2.1 6379 2", 'sentinel auth-pass mymaster "among-servers"',
+    ]
+
+
+STATE = UnitState.parse("LoadState=loaded\nUnitFileState=enabled\nMainPID=7\nActiveState=active")
+
+
+def pair(**facts: str) -> list[str]:
+    return [word for each in facts.items() for word in each]
+
+
+class Client:
+    """A Sentinel that answers what a test gives it."""
+
+    def __init__(self) -> None:
+        self.running = "7.0.15"
+        self.primary = {"name": "mymaster", **KNOWN, "flags": "master"}
+        self.sentinels = [pair(ip="192.0.2.12", port="26379", flags="sentinel")]
+        self.replicas = [pair(ip="192.0.2.1", port="6379", flags="slave")]
+        self.told: list[tuple[str, ...]] = []
+        # What happens when it is told to forget.
+        self.forgets: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        pass
+
+    def version(self) -> str:
+        return self.running
+
+    def call(self, _sentinel: str, word: str, *words: str) -> object:
+        if word in ("SET", "RESET", "MONITOR", "REMOVE"):
+            self.told.append((word, *words))
+        if word == "RESET":
+            self.forgets()
+        return {"MASTERS": [pair(**self.primary)], "SENTINELS": self.sentinels, "SLAVES": self.replicas}.get(word, "OK")
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client) -> Callable[..., Sentinel]:
+    """Makes one run of the module, in check mode, on a Sentinel that runs."""
+    path = tmp_path / "sentinel.conf"
+    path.write_text(
+        OWN.replace("redis2", "192.0.2.2").replace("redis1 6379", "192.0.2.1 6379")
+        + "sentinel down-after-milliseconds mymaster 5000\nsentinel failover-timeout mymaster 10000\n", encoding="utf-8",
+    )
+    monkeypatch.setattr(Systemd, "show", lambda _self, units: {unit: STATE for unit in units})
+    monkeypatch.setattr(Sentinel, "_connect", lambda _self, _state: client)
+    monkeypatch.setattr(redis_sentinel, "REDISCOVERY", 1)
+
+    def make(**changes: object) -> Sentinel:
+        params = {
+            "path": str(path), "service": "redis-sentinel", "timeout": 1, "primaries": [{**PRIMARY, **changes}], "files": [], "drop_in": "",
+            "enabled": True, "sentinels": [{"name": f"redis{number}", "host": f"192.0.2.{number + 10}", "port": 26379} for number in (1, 2, 3)],
+        }
+        module = SimpleNamespace(params=params, check_mode=True, run_command=None, atomic_move=None)
+        return Sentinel(module, CONTENT)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("version", "restarted", "reasons", "told"),
+    [
+        ("6.0.16", True, ["sentinel auth-pass mymaster"], []),
+        ("6.2.14", True, ["sentinel auth-pass mymaster"], []),
+        ("7.0.15", False, [], ["SET mymaster auth-pass ********"]),
+    ],
+)
+def test_another_password_is_told_where_a_running_sentinel_takes_it(
+    sentinel: Callable, client: Client, version: str, restarted: bool, reasons: list, told: list
+) -> None:
+    client.running = version
+    result = sentinel(auth_pass="n3xt").run()
+    assert (result["restarted"], result["restart_reasons"], result["told"], result["changed"]) == (restarted, reasons, told, True)
+    assert "n3xt" not in str(result)
+
+
+@pytest.mark.parametrize("version", ["6.2.14", "7.0.15"])
+def test_one_that_knows_everything_is_left_alone(sentinel: Callable, client: Client, version: str) -> None:
+    client.running = version
+    result = sentinel().run()
+    assert (result["changed"], result["restarted"], result["told"], result["diff"]) == (False, False, [], [])
+
+
+STRANGER = {"ip": "198.51.100.7", "port": "26379", "flags": "s_down,sentinel,disconnected"}
+
+
+@pytest.mark.parametrize(
+    ("stranger", "state", "told"),
+    [
+        (STRANGER, "master", [("RESET", "mymaster")]),
+        # Still there, so it would only be found again.
+        ({**STRANGER, "flags": "sentinel"}, "master", []),
+        # Its machine was replaced, and the new Sentinel has the address.
+        ({"ip": "192.0.2.13", "port": "0", "flags": "sentinel,disconnected"}, "master", [("RESET", "mymaster")]),
+        # One of the inventory that is down is to come back.
+        ({"ip": "192.0.2.13", "port": "26379", "flags": "s_down,sentinel"}, "master", []),
+        # Replicas that are forgotten while the primary is down are not found again.
+        (STRANGER, "s_down,master", []),
+        (STRANGER, "s_down,o_down,master", []),
+        (STRANGER, "master,failover_in_progress", []),
+    ],
+)
+def test_forgets_who_left_while_the_primary_is_well(sentinel: Callable, client: Client, stranger: dict, state: str, told: list) -> None:
+    client.sentinels.append(pair(**stranger))
+    client.primary["flags"] = state
+    sentinel()._tell()
+    assert client.told == told
+
+
+def test_goes_on_when_it_has_found_the_others_again(sentinel: Callable, client: Client) -> None:
+    client.sentinels.append(pair(**STRANGER))
+    back = []
+
+    def forgets() -> None:
+        known = list(client.replicas)
+        client.sentinels.pop()
+        client.replicas.clear()
+        client.call = lambda *words: (back.append(words[1]), len(back) > 2 and client.replicas.extend(known), Client.call(client, *words))[-1]
+
+    client.forgets = forgets
+    sentinel()._tell()
+    assert client.replicas and len(back) > 2
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("replicas", "redis1 (192.0.2.1 port 6379)"), ("sentinels", "redis2 (192.0.2.12 port 26379)")])
+def test_stops_the_run_when_it_does_not_find_the_others_again(sentinel: Callable, client: Client, kind: str, missing: str) -> None:
+    client.sentinels.append(pair(**STRANGER))
+    client.forgets = getattr(client, kind).clear
+    with pytest.raises(Problem) as problem:
+        sentinel()._tell()
+    assert missing in str(problem.value) and "it can promote nobody" in str(problem.value)

@@ -24,6 +24,10 @@ def replica(flags: str = "slave", link: str = "ok") -> list[str]:
     return words(flags=flags, **{"master-link-status": link})
 
 
+def other(port: str = "26379", heard: int = 1200) -> list[str]:
+    return words(port=port, **{"last-hello-message": str(heard)})
+
+
 class Sentinel:
     """One that is content, until a test says otherwise."""
 
@@ -31,6 +35,7 @@ class Sentinel:
         self.path, self._monkeypatch, self._capsys = path, monkeypatch, capsys
         self.primary = {"ip": "192.0.2.1", "port": "6379", "flags": "master"}
         self.replicas = [replica(), replica()]
+        self.sentinels = [other(), other()]
         self.quorum = ""
         # What happens by itself each time it is asked.
         self.moves: Callable[[], None] = lambda: None
@@ -49,7 +54,7 @@ class Sentinel:
             return words(**self.primary)
         if said[1] == "CKQUORUM" and self.quorum:
             raise ValueError(self.quorum)
-        answers = {"SLAVES": self.replicas, "GET-MASTER-ADDR-BY-NAME": [self.primary["ip"], self.primary["port"]]}
+        answers = {"SENTINELS": self.sentinels, "SLAVES": self.replicas, "GET-MASTER-ADDR-BY-NAME": [self.primary["ip"], self.primary["port"]]}
         return answers.get(said[1], Status("OK 3 usable Sentinels."))
 
     def ask(self, **options: object) -> dict:
@@ -111,3 +116,31 @@ def test_says_that_nobody_answers(tmp_path: Path, sentinel: Sentinel) -> None:
     silent.write_text("port 1\n", encoding="utf-8")
     result = sentinel.ask(path=str(silent))
     assert result["failed"] and "no Sentinel answers" in result["msg"]
+
+
+def test_says_where_a_sentinel_was_replaced(sentinel: Sentinel) -> None:
+    assert sentinel.ask(sentinels=3)["replaced"] == []
+    sentinel.sentinels.append(other(port="0", heard=90000))
+    assert sentinel.ask(sentinels=3)["replaced"] == ["mymaster"]
+
+
+def test_waits_for_the_successor_of_one_that_calls_no_more(sentinel: Sentinel) -> None:
+    """Until that one calls, it is taken for the one before it, as it has the same address."""
+    sentinel.sentinels = [other(), other(heard=90000)]
+    asked = []
+
+    def moves() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            sentinel.sentinels = [other(), other(port="0", heard=90000), other()]
+
+    sentinel.moves = moves
+    assert sentinel.ask(sentinels=3, timeout=20)["replaced"] == ["mymaster"]
+    assert len(asked) == 2
+
+
+def test_a_majority_is_enough(sentinel: Sentinel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_sentinel_quorum, "PATIENCE", 1)
+    sentinel.sentinels = [other(), other(heard=90000)]
+    result = sentinel.ask(sentinels=3, timeout=20)
+    assert ("failed" not in result, result["replaced"]) == (True, [])

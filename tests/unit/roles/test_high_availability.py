@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, the taskqueue.stack maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What follows from an inventory with Sentinels, and when. Whole runs: molecule/ha."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.taskqueue.stack.molecule.shared.certificates import Authority
+
+from .templating import evaluate, holds, task
+
+CELERY_APP = ("celery_app/defaults/main.yml", "celery_app/vars/main.yml")
+REDIS = ("redis/defaults/main.yml", "redis/vars/main/main.yml")
+HOSTS = {name: {"ansible_host": f"198.51.100.{number}", "redis_address": f"192.0.2.{number}"} for number, name in enumerate(["redis1", "redis2", "redis3"], 1)}
+GROUPS = {"redis": ["redis1", "redis2"], "redis_sentinel": list(HOSTS), "celery_worker": ["worker1"], "all": [*HOSTS, "worker1"]}
+
+
+def settings(**variables: object) -> dict:
+    hosts = {name: {**its, "redis_tls_port": 6380, "redis_sentinel_password": "s3cret"} for name, its in HOSTS.items()}
+    return evaluate(
+        "{{ __celery_app_sentinel_settings }}", *CELERY_APP,
+        **{"groups": GROUPS, "hostvars": hosts, "inventory_hostname": "worker1", "role_path": "", "celery_app_redis_host": "redis1", **variables},
+    )
+
+
+def test_results_go_through_sentinels_as_the_broker_does() -> None:
+    found = settings()
+    assert found["result_backend_transport_options"]["master_name"] == found["broker_transport_options"]["master_name"] == "mymaster"
+    assert found["redis_backend_use_ssl"] == found["broker_use_ssl"]
+    # Every result is stored in the end, within a second of there being a primary.
+    assert (found["result_backend_always_retry"], found["result_backend_max_sleep_between_retries_ms"]) == (True, 1000)
+
+
+@pytest.mark.parametrize("backend", ["redis://cache/1", "rpc://", "db+postgresql://results/x"])
+def test_a_result_backend_of_one_s_own_is_spoken_to_as_it_says(backend: str) -> None:
+    assert set(settings(celery_app_result_backend=backend)) == {"broker_transport_options", "broker_use_ssl"}
+
+
+@pytest.mark.parametrize(
+    ("sentinels", "environment", "turns"),
+    [
+        # The switch to Sentinels, and what else changes where they are: the file before is kept.
+        ([{"host": "redis1"}], {"changed": True, "backup_file": "/etc/celery/celery.env.previous"}, 1),
+        # A new host has no tasks to go on with.
+        ([{"host": "redis1"}], {"changed": True}, 0),
+        ([{"host": "redis1"}], {"changed": False}, 0),
+        ([], {"changed": True, "backup_file": "/etc/celery/celery.env.previous"}, 0),
+    ],
+)
+def test_hosts_take_turns_when_what_they_run_changes(sentinels: list, environment: dict, turns: int) -> None:
+    run = task("celery_worker/tasks/run.yml", "Run the workers, and no others")
+    given = {"__celery_app_sentinels": sentinels, "__celery_app_release": {"environment_file": environment}}
+    assert int(evaluate(run["throttle"], **given)) == turns
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked_for", "program", "restarted"),
+    [
+        (False, False, "/usr/bin/redis-server", False),
+        (True, False, "/usr/bin/redis-server", True),
+        (False, True, "/usr/bin/redis-server", True),
+        # With Redis's package came Sentinel's.
+        (False, False, "/usr/bin/redis-server (deleted)", True),
+    ],
+)
+def test_a_sentinel_is_restarted_on_its_new_program(changed: bool, asked_for: bool, program: str, restarted: bool) -> None:
+    restart = task("redis_sentinel/tasks/upgrade.yml", "Restart Sentinel on the new program")
+    given = {
+        "__redis_sentinel_upgraded": {"changed": changed}, "redis_upgrade_restart": asked_for, "__redis_sentinel_running": {"stdout": program},
+    }
+    assert holds(restart["when"], **given) is restarted
+
+
+def admitted(**variables: object) -> list[str]:
+    return evaluate("{{ __redis_client_addresses }}", *REDIS, **{"groups": GROUPS, "hostvars": {**HOSTS, "worker1": {}}, **variables})
+
+
+def test_servers_and_sentinels_are_admitted_by_the_address_they_call_from() -> None:
+    assert sorted(admitted()) == ["192.0.2.2", "192.0.2.3", "198.51.100.2", "198.51.100.3", "worker1"]
+    hosts = {**HOSTS, "redis3": {**HOSTS["redis3"], "redis_sentinel_address": "203.0.113.3"}, "worker1": {}}
+    assert sorted(admitted(hostvars=hosts)) == ["192.0.2.2", "198.51.100.2", "198.51.100.3", "203.0.113.3", "worker1"]
+
+
+def test_servers_that_do_not_replicate_are_no_clients_of_each_other_s_addresses() -> None:
+    groups = {name: hosts for name, hosts in GROUPS.items() if name != "redis_sentinel"}
+    assert sorted(admitted(groups=groups)) == ["198.51.100.2", "worker1"]
+
+
+SENTINEL = (*REDIS, "redis_sentinel/defaults/main.yml", "redis_sentinel/vars/main.yml")
+AUTHORITY = Authority()
+
+
+def certificate_for(purpose: str) -> dict[str, str]:
+    certificate, key = AUTHORITY.issue("redis1.example.com", purpose=purpose)
+    return {"redis_address": "redis1.example.com", "redis_tls_certificate": certificate, "redis_tls_key": key, "redis_tls_ca": AUTHORITY.pem}
+
+
+def problems(one_host: dict | None = None, **variables: object) -> str:
+    """What redis_sentinel refuses on redis1, of three servers with a Sentinel each."""
+    refuse = task("redis_sentinel/tasks/assert.yml", "Refuse what cannot work or would not be safe")
+    common = {"redis_bind": ["0.0.0.0"], "redis_password": "s3cret", "redis_sentinel_password": "s3cret", **variables}
+    hosts = {name: {"inventory_hostname": name, **its, **common} for name, its in HOSTS.items()}
+    hosts["redis2"].update(one_host or {})
+    given = {
+        **refuse["vars"], "groups": {**GROUPS, "redis": list(HOSTS)}, "hostvars": hosts, **hosts["redis1"], "__redis_version": "7.0.15",
+        "ansible_facts": {"os_family": "Debian"}, "__redis_sentinel_host": {"addresses": {"redis1.example.com": "127.0.1.1"}},
+    }
+    given["redis_sentinel_address"] = variables.get("redis_sentinel_address", given["redis_address"])
+    return evaluate(refuse["ansible.builtin.fail"]["msg"], *SENTINEL, **given) if holds(refuse["when"], *SENTINEL, **given) else ""
+
+
+def test_refuses_nothing_that_works() -> None:
+    assert problems() == ""
+    assert problems(**certificate_for("server client"), redis_tls_port=6380, redis_tls_auth_clients="yes") == ""
+    assert problems(**certificate_for("server"), redis_tls_port=6380, redis_tls_auth_clients="no") == ""
+
+
+@pytest.mark.parametrize("bind", [["0.0.0.0"], ["*"], ["127.0.0.1", "127.0.1.1", "192.0.2.1"]])
+def test_a_name_that_stands_for_loopback_on_its_own_host_is_no_problem_where_that_is_listened_on(bind: list) -> None:
+    assert problems(redis_address="redis1.example.com", redis_bind=bind) == ""
+
+
+@pytest.mark.parametrize(
+    ("one_host", "variables", "words"),
+    [
+        # As Debian's installer and cloud-init write it.
+        ({}, {"redis_address": "redis1.example.com", "redis_bind": ["127.0.0.1", "192.0.2.1"]},
+         ["redis_sentinel_address is redis1.example.com", "redis_address is redis1.example.com", "takes for 127.0.1.1 (/etc/hosts)", "to redis_bind"]),
+        ({}, {"redis_sentinel_address": "redis1.example.com", "redis_sentinel_bind": ["localhost", "192.0.2.1"]}, ["to redis_sentinel_bind"]),
+        ({"redis_replication": False}, {}, ["redis_replication is false (redis2)", "take the place"]),
+        ({"redis_tls_port": 6380, "redis_primary_name": "second"}, {}, ["redis_tls_port is set on 1 of the 3 servers", "the whole group redis"]),
+        ({}, {**certificate_for("server"), "redis_tls_port": 6380, "redis_tls_auth_clients": "yes"},
+         ["redis_sentinel_tls_certificate is for servers alone", "serverAuth and clientAuth"]),
+        ({}, {**certificate_for("server"), "redis_tls_port": 6380, "redis_tls_auth_clients": "optional"}, ["is for servers alone"]),
+    ],
+)
+def test_refuses_what_would_be_down_for_a_sentinel(one_host: dict, variables: dict, words: list[str]) -> None:
+    said = problems(one_host, **variables)
+    assert [word for word in words if word not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "words"),
+    [
+        ({"broker_transport_options": {"master_name": "mymastre"}}, {}, ["master_name: mymastre in broker_transport_options", "mymaster, second"]),
+        ({"result_backend_transport_options": {"master_name": "other"}}, {}, ["master_name: other in result_backend_transport_options"]),
+        ({"broker_transport_options": {"master_name": "second"}}, {}, []),
+        ({"broker_transport_options": {"socket_timeout": 9}}, {}, []),
+        # Sentinels of somebody else know their own.
+        ({"result_backend_transport_options": {"master_name": "other"}}, {"celery_app_result_backend": "sentinel://elsewhere:26379"}, []),
+        ({"broker_transport_options": {"master_name": "other"}}, {"celery_app_broker_url": "sentinel://elsewhere:26379"}, []),
+    ],
+)
+def test_refuses_a_primary_that_nobody_watches(options: dict, variables: dict, words: list[str]) -> None:
+    refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
+    condition = next(each for each in refuse["__celery_app_problems"] if "__celery_app_primary_names" in each)
+    hosts = {**HOSTS, "redis2": {**HOSTS["redis2"], "redis_primary_name": "second"}, "worker1": {}}
+    given = {"celery_app_broker_url": "", "celery_app_result_backend": "", **variables, "celery_app_settings": options}
+    names = {name: value for name, value in refuse.items() if name.startswith(("__celery_app_primary", "__celery_app_sentinel"))}
+    said = str(evaluate(condition, *CELERY_APP, **{**names, "groups": GROUPS, "hostvars": hosts, **given}) or "").strip()
+    assert [word for word in words if word not in said] == [] and bool(said) is bool(words), said
