@@ -2,9 +2,11 @@
 
     python -m ha_load NUMBER PER_SECOND FILE
 
-A line of FILE: id, when it was accepted, and how often it had to be sent.
+NUMBER at least, and until there is a FILE.enough. A line of FILE: id, when it was accepted, and how often it had to be sent.
 """
 
+import itertools
+import os
 import sys
 import time
 import uuid
@@ -16,7 +18,9 @@ def main(number: int, per_second: float, path: str) -> None:
     task = app.tasks["ha_proof.work"]
     due = time.monotonic()
     with open(path, "w", encoding="utf-8", buffering=1) as accepted:
-        for _number in range(number):
+        for sent in itertools.count():
+            if sent >= number and os.path.exists(f"{path}.enough"):
+                break
             task_id, attempts = str(uuid.uuid4()), 0
             while True:
                 attempts += 1
