@@ -124,6 +124,9 @@ def main() -> None:
         result = write_environment(module, module.params, variables, files, module.params["backup"])
     except EnvironmentProblem as error:
         module.fail_json(msg=str(error))
+    # One difference, where only the file itself can have one.
+    if len(result["diff"]) == 1:
+        result["diff"] = result["diff"][0]
     module.exit_json(**result)
 
 

@@ -100,7 +100,7 @@ options:
   release:
     description:
       - Go back to a release that is on the host, instead of building one. Its name, or V(previous) for the one that was the current
-        one before. Only O(root) and O(environment_file) matter then.
+        one before. Only O(root), O(switch), O(environment_file) and the O(environment) for it matter then.
       - It was proven when it was built, and is not proven again, so that nothing stands in the way of a return.
     type: str
     version_added: "0.2.0"
@@ -145,7 +145,7 @@ options:
     description:
       - Writes O(environment) to a file that all units read, as M(taskqueue.stack.celery_environment) would, once the release is the
         current one. In a call of its own that costs as much as all the rest of a call that changes nothing.
-      - It is written when nothing else changes, too, and not before a build has succeeded.
+      - It is written when nothing else changes, too, and not before a build has succeeded, nor when O(switch) is V(false).
     type: dict
     version_added: "0.2.0"
     suboptions:
@@ -312,6 +312,7 @@ durations:
 
 import datetime
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -626,6 +627,10 @@ def main() -> None:
     try:
         params, mask = take_secrets(module)
     except FileProblem as error:
+        for file in module.params["environment_file"]["files"]:
+            file["content"] = MASK if file["content"] else None
+        # Else Ansible would mask the path in the message.
+        module.no_log_values = set()
         module.fail_json(msg=f"environment_file: {error}")
     try:
         validate(params)
@@ -639,14 +644,15 @@ def main() -> None:
         directory = (params["_source"] or {}).get("directory")
         if directory:
             shutil.rmtree(directory, ignore_errors=True)
-    if params["environment_file"] and not result.get("source_wanted"):
+    if params["environment_file"] and params["switch"] and not result.get("source_wanted"):
+        # Whatever ends it, also one of Ansible's own functions: with what was done, so that it can be gone back from.
+        module.fail_json = functools.partial(module.fail_json, **result)
         try:
             written = write_environment(
                 module, params["environment_file"], params["environment"], params["_files"], params["environment_file"]["backup"]
             )
         except EnvironmentProblem as error:
-            # With what was done, so that it can be gone back from.
-            module.fail_json(msg=f"environment_file: {error}", **result)
+            module.fail_json(msg=f"environment_file: {error}")
         differences = written.pop("diff")
         result.update(changed=result["changed"] or written["changed"], environment_file=written)
         if "diff" in result:

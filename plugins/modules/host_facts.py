@@ -15,7 +15,8 @@ description:
 options:
   packages:
     description:
-      - Packages of the distribution to look for, by name. A name that the distribution does not know is not installed.
+      - Packages of the distribution to look for, by name, also with an architecture, and with rpm a version. A name that the
+        distribution does not know is not installed.
     type: list
     elements: str
     default: []
@@ -78,11 +79,10 @@ packages:
   returned: always
   sample: {"redis-server": "installed"}
 accounts:
-  description: Those of O(accounts) that are there.
-  type: list
-  elements: str
+  description: Name to primary group, of those of O(accounts) that are there.
+  type: dict
   returned: always
-  sample: ["celery"]
+  sample: {"celery": "celery"}
 versions:
   description: Path to answer, of those of O(programs) that have one, as C(--version) gives it.
   type: dict
@@ -95,7 +95,8 @@ addresses:
   sample: {"redis1.example.com": "192.0.2.1"}
 """
 
-import os
+import contextlib
+import grp
 import pwd
 import socket
 
@@ -111,12 +112,15 @@ except ImportError:
     selinux = None
 
 # setup's spelling (DISTRIBUTION_... and OS_FAMILY_MAP of ansible.module_utils.facts.system.distribution), where it is another.
-SPELLING = {"Redhat": "RedHat", "Almalinux": "AlmaLinux", "Centos": "CentOS", "Ol": "OracleLinux"}
+SPELLING = {"Redhat": "RedHat", "Almalinux": "AlmaLinux", "Centos": "CentOS", "Cloudlinux": "CloudLinux", "Oracle": "OracleLinux"}
 FAMILIES = {"debian": "Debian", "rhel": "RedHat", "fedora": "RedHat"}
-# How each package manager answers with a line "name state" a package. Both end with an error when one of the names is unknown.
+# How each package manager answers with a line "= name other-name ... state" a package: all the names by which it can be asked for. Both
+# end with an error when one of them is unknown; rpm says so among the answers.
 QUERIES = {
-    "Debian": ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", "--"],
-    "RedHat": ["rpm", "--query", "--queryformat=%{NAME} installed\n", "--"],
+    "Debian": ["dpkg-query", "--show", "--showformat== ${Package} ${Package}:${Architecture} ${db:Status-Status}\n", "--"],
+    "RedHat": [
+        "rpm", "--query", "--queryformat== %{NAME} %{NAME}.%{ARCH} %{NAME}-%{VERSION} %{NAME}-%{VERSION}-%{RELEASE} installed\n", "--"
+    ],
 }
 
 
@@ -143,23 +147,26 @@ def package_states(module: AnsibleModule, family: str, names: list[str]) -> dict
     if not names or family not in QUERIES:
         return {}
     _code, output, _error = module.run_command([*QUERIES[family], *names], environ_update={"LC_ALL": "C"})
-    answers = [line.split(" ") for line in output.splitlines()]
-    return {words[0]: words[1] for words in answers if len(words) == 2 and words[0] in names}
+    answers = [line.split() for line in output.splitlines() if line.startswith("= ")]
+    return {name: words[-1] for words in answers for name in words[1:-1] if name in names}
 
 
-def is_account(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
+def account_groups(names: list[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        with contextlib.suppress(KeyError):
+            group = pwd.getpwnam(name).pw_gid
+            found[name] = str(group)
+            found[name] = grp.getgrgid(group).gr_name
+    return found
 
 
 def versions(module: AnsibleModule, programs: list[str]) -> dict[str, str]:
     found = {}
     for program in programs:
-        if os.access(program, os.X_OK):
-            code, output, _error = module.run_command([program, "--version"], environ_update={"LC_ALL": "C"})
+        # One that is not there, or that the kernel does not take for a program.
+        with contextlib.suppress(OSError):
+            code, output, _error = module.run_command([program, "--version"], environ_update={"LC_ALL": "C"}, handle_exceptions=False)
             if code == 0:
                 found[program] = output.strip()
     return found
@@ -192,7 +199,7 @@ def main() -> None:
         ansible_facts={f"ansible_{name}": value for name, value in facts.items()},
         selinux=selinux_state(module),
         packages=package_states(module, facts["os_family"], module.params["packages"]),
-        accounts=[name for name in module.params["accounts"] if is_account(name)],
+        accounts=account_groups(module.params["accounts"]),
         versions=versions(module, module.params["programs"]),
         addresses=addresses(module.params["names"]),
     )

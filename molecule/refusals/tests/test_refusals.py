@@ -297,6 +297,8 @@ CASES = [
     Case("redeliveries_negative", ["celery_app_max_redeliveries is -1", "0 for no limit"], {"celery_app_max_redeliveries": -1}),
     Case("version_without_git", ["celery_app_source_version", "git"], {"celery_app_source_version": "v1"}),
     Case("python_without_a_path", ["celery_app_python", "full path"], {"celery_app_python": "python3.12"}),
+    Case("python_as_a_number", ["celery_app_python is 3.12", "full path"], {"celery_app_python": 3.12}),
+    Case("packages_as_text", ["celery_app_packages", "list"], {"celery_app_packages": "gcc"}),
     Case("environment_names", ["celery_app_environment", "letters"], {"celery_app_environment": {"MY-NAME": "x"}}),
     Case("broker_in_the_environment", ["celery_app_broker_url"], {"celery_app_environment": {"CELERY_BROKER_URL": "x"}}),
     Case("unknown_installer", ["celery_app_installer", "auto, uv, pip"], {"celery_app_installer": "conda"}),

@@ -281,6 +281,9 @@ def test_the_environment_file_comes_with_the_release(host: Host, tmp_path: Path)
     settled = host.run(**first)
     assert (settled["changed"], settled["environment_file"]) == (False, {"path": str(path), "changed": False})
 
+    # It belongs to what is current.
+    assert "environment_file" not in host.run(switch=False, **first)
+
     # Alone, it is a change of the call, and of nothing else in it.
     second = {**first, "environment": {"DB_PASSWORD": "hunter3", "CELERY_APP": "shop"}}
     again = host.run(**second)
@@ -298,6 +301,11 @@ def test_an_environment_file_that_cannot_be_written_says_what_was_done_before(ho
     result = host.run(environment={"A": "1"}, environment_file={"path": str(tmp_path / "file/celery.env")})
     assert (result["failed"], result["switched"]) == (True, True)
     assert str(tmp_path / "file") in result["msg"]
+    # The same where it is Ansible's own function that ends the module.
+    host.write("app = 2\n")
+    result = host.run(environment={"A": "1"}, environment_file={"path": str(tmp_path / "celery.env"), "owner": USER, "group": "no-such-group"})
+    assert (result["failed"], result["switched"]) == (True, True)
+    assert "no-such-group" in result["msg"]
 
 
 def test_interrupted_build_is_built_again(host: Host) -> None:

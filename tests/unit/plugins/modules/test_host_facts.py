@@ -17,6 +17,8 @@ class Machine:
 
     def run_command(self, command: list[str], **_options: object) -> tuple[int, str, str]:
         self.asked.append(command)
+        if command[0] not in self.answers:
+            raise FileNotFoundError(command[0])
         code, output = self.answers[command[0]]
         return code, output, ""
 
@@ -29,7 +31,8 @@ class Machine:
         ("rhel", "fedora", "9.6", ("RedHat", "RedHat", "9.6", "9")),
         ("rocky", "rhel centos fedora", "9.6", ("RedHat", "Rocky", "9.6", "9")),
         ("almalinux", "rhel centos fedora", "10.0", ("RedHat", "AlmaLinux", "10.0", "10")),
-        ("ol", "fedora", "9.5", ("RedHat", "OracleLinux", "9.5", "9")),
+        # So distro calls what os-release(5) has as ol.
+        ("oracle", "fedora", "9.5", ("RedHat", "OracleLinux", "9.5", "9")),
         ("sles", "suse", "15.6", ("Sles", "Sles", "15.6", "15")),
     ],
 )
@@ -47,15 +50,22 @@ def test_the_system_in_the_words_of_setup(
     ("family", "program", "output", "expected"),
     [
         # Both say of an unknown name that it is unknown, dpkg-query elsewhere, rpm among the answers, and end with an error.
-        ("Debian", "dpkg-query", "git installed\nredis-server unpacked\n", {"git": "installed", "redis-server": "unpacked"}),
-        ("RedHat", "rpm", "git installed\npackage redis-server is not installed\n", {"git": "installed"}),
+        (
+            "Debian", "dpkg-query", "= git git:amd64 installed\n= redis-server redis-server:amd64 unpacked\n",
+            {"git:amd64": "installed", "redis-server": "unpacked"},
+        ),
+        (
+            "RedHat", "rpm", "= git git.x86_64 git-2.47 git-2.47-1.el9 installed\npackage redis-server is not installed\n",
+            {"git": "installed", "git-2.47": "installed"},
+        ),
     ],
 )
 def test_states_of_packages(family: str, program: str, output: str, expected: dict[str, str]) -> None:
     machine = Machine({program: (1, output)})
-    assert host_facts.package_states(machine, family, ["git", "redis-server", "-x"]) == expected
+    names = [*expected, "redis-server", "-x"]
+    assert host_facts.package_states(machine, family, names) == expected
     # A name is no option.
-    assert machine.asked[0][-4:] == ["--", "git", "redis-server", "-x"]
+    assert machine.asked[0][-len(names) - 1:] == ["--", *names]
 
 
 def test_no_question_without_names_and_on_an_unknown_system() -> None:
@@ -69,8 +79,7 @@ def test_a_version_is_that_of_a_program_that_starts() -> None:
 
 
 def test_accounts_are_looked_for_where_the_machine_looks() -> None:
-    assert host_facts.is_account("root")
-    assert not host_facts.is_account("nobody-of-that-name")
+    assert host_facts.account_groups(["root", "nobody-of-that-name"]) == {"root": "root"}
 
 
 def test_names_are_looked_up_as_the_machine_does() -> None:
