@@ -98,6 +98,70 @@ def test_a_sentinel_is_told_nothing_that_is_not_certain() -> None:
     asked, refusal = tasks("redis_sentinel/tasks/run.yml")[:2]
     # The files of the servers are on other hosts.
     assert "own" not in asked["taskqueue.stack.redis_replication_info"]
-    results = [{"problem": ""}, {"problem": "nobody knows"}]
-    found = NativeEnvironment().from_string(refusal["vars"]["__redis_sentinel_problems"]).render(__redis_sentinel_asked={"results": results})
-    assert list(found) == ["nobody knows"]
+    assert sentinel_problems({"redis1": sentinels_found("redis1", problem="nobody knows")}) == "nobody knows"
+
+
+def sentinels_found(primary: str, *agreeing: str, answering: tuple[str, ...] = NAMES, problem: str = "") -> list[dict]:
+    nodes = [{"name": name, "answers": name in answering} for name in NAMES[:2]]
+    return [{"item": "mymaster", "primary": primary, "problem": problem, "agreeing": list(agreeing), "nodes": nodes}]
+
+
+def of_sentinels(task: dict, variable: str, results: dict[str, list[dict]], hosts: tuple[str, ...] = NAMES, servers: tuple[str, ...] = ()) -> str:
+    """A variable of a task of the role redis_sentinel, on redis1."""
+    environment = NativeEnvironment()
+    environment.filters.update({
+        "extract": lambda key, container: container[key], "flatten": lambda lists: [each for one in lists for each in one],
+        "difference": lambda ours, theirs: [each for each in ours if each not in theirs],
+        "intersect": lambda ours, theirs: [each for each in ours if each in theirs],
+    })
+    known = {name: {"inventory_hostname": name} for name in NAMES}
+    for name, its in results.items():
+        known[name]["__redis_sentinel_asked"] = {"results": its}
+    for name in servers:
+        known[name]["__redis_replication_info"] = {}
+    variables = {
+        "inventory_hostname": "redis1", "hostvars": known, "ansible_play_batch": list(hosts), "ansible_play_hosts_all": list(hosts),
+        "groups": {"redis": NAMES[:2]}, "__redis_sentinels": [{"name": name} for name in NAMES], "__redis_sentinel_majority": 2,
+        "__redis_sentinel_service": "redis-sentinel", **known["redis1"],
+    }
+    for name, value in task["vars"].items():
+        texts = value if isinstance(value, list) else [value]
+        rendered = [environment.from_string(text).render(**variables) for text in texts]
+        variables[name] = rendered if isinstance(value, list) else rendered[0]
+    return variables[variable]
+
+
+def sentinel_problems(results: dict[str, list[dict]], hosts: tuple[str, ...] = NAMES) -> str:
+    found = of_sentinels(tasks("redis_sentinel/tasks/run.yml")[1], "__redis_sentinel_problems", results, hosts)
+    return " ".join(" ".join(found).split())
+
+
+def test_sentinels_hosts_that_find_different_primaries_stop() -> None:
+    agreed = {"redis1": sentinels_found("redis1", "redis1"), "redis2": sentinels_found("redis1")}
+    assert sentinel_problems(agreed) == ""
+    said = sentinel_problems({**agreed, "redis3": sentinels_found("redis2", "redis2", "redis3")})
+    assert "redis1 finds the primary mymaster to be redis1, and other hosts of the group redis_sentinel redis2:" in said
+
+
+def test_a_sentinel_alone_wants_a_majority() -> None:
+    """Nobody else takes part who could contradict."""
+    said = sentinel_problems({"redis1": sentinels_found("redis1", "redis2")}, hosts=("redis1",))
+    assert "Of 3 Sentinels, redis1 can ask only redis2" in said and "leaves out redis2, redis3" in said
+    assert sentinel_problems({"redis1": sentinels_found("redis1", "redis2", "redis3")}, hosts=("redis1",)) == ""
+    # The first run, in which nobody is watched yet; and one that was cut off.
+    assert sentinel_problems({"redis1": sentinels_found("redis1")}, hosts=("redis1",)) == ""
+    assert sentinel_problems({"redis1": sentinels_found("redis1", "redis2")}) == ""
+
+
+def alone(servers: tuple[str, ...], answering: tuple[str, ...]) -> list[str]:
+    prove = tasks("redis_sentinel/tasks/prove.yml")[0]
+    assert prove["taskqueue.stack.redis_sentinel_quorum"]["alone"] == "{{ __redis_sentinel_alone }}"
+    return of_sentinels(prove, "__redis_sentinel_alone", {"redis1": sentinels_found("redis1", answering=answering)}, servers=servers)
+
+
+def test_the_last_server_left_is_looked_after_alone() -> None:
+    assert alone(servers=("redis1",), answering=("redis1",)) == ["mymaster"]
+    # It is left out, and there; or it takes part, and has to be seen; or nobody has looked.
+    assert alone(servers=("redis1",), answering=("redis1", "redis2")) == []
+    assert alone(servers=("redis1", "redis2"), answering=("redis1",)) == []
+    assert alone(servers=(), answering=("redis1",)) == []

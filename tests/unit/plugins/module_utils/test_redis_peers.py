@@ -148,7 +148,7 @@ def test_who_does_not_run_says_nothing_at_home_either(tmp_path: Path) -> None:
     seen = {"name": "redis1", "answers": False, "error": "refused"}
     path = tmp_path / "redis.conf"
     assert ask_at_home(seen, (), str(path)) is seen
-    with Server(behind("")) as server:
+    with Server(behind("", config_file="/etc/other.conf", process_id=7)) as server:
         path.write_text(f"port {server.port}\nbind 127.0.0.1\n", encoding="utf-8")
         # It is there, and belongs to another file.
         assert ask_at_home(seen, (), str(path)) is seen
