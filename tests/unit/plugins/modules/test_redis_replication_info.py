@@ -299,19 +299,19 @@ def test_what_a_silent_server_told_its_own_host_counts(monkeypatch: pytest.Monke
 class Listening:
     """A server that has keys, on loopback alone."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    port = 0
+
+    def __init__(self, path: Path, replicas: int = 0) -> None:
+        self.path, self.replicas = path, replicas
 
     def __call__(self, words: list[str]) -> object:
         if words[0] == "CONFIG":
             return ["port", str(self.port), "tls-port", "0"]
         sections = {
-            "server": info(redis_version="7.0.15", config_file=self.path, process_id=7), "replication": info(role="master", connected_slaves=0),
+            "server": info(redis_version="7.0.15", config_file=self.path, process_id=7), "replication": info(role="master", connected_slaves=self.replicas),
             "keyspace": info(db0="keys=9,expires=0"),
         }
         return sections[words[1]] if words[0] == "INFO" else OK
-
-    port = 0
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, **options: object) -> dict:
@@ -336,3 +336,14 @@ def test_the_own_server_is_asked_where_it_listens(tmp_path: Path, monkeypatch: p
         "answers": True, "at_home": True, "keys": 9, "role": "primary", "ports": {"plain": server.port, "tls": 0},
     }
     assert (other["primary"], other["problem"], other["role_to_set"], other["agreeing"]) == ("redis3", "", True, [])
+
+
+def test_the_own_server_is_not_moved_away_from_its_replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    path, server = tmp_path / "redis.conf", Listening(tmp_path / "redis.conf", replicas=1)
+    with Server(server) as listening:
+        server.port = listening.port
+        path.write_text(f"port {server.port}\nbind 127.0.0.1\ndir {tmp_path}\n", encoding="utf-8")
+        nodes = [{"name": f"redis{number}", "host": f"127.0.0.{number}", "port": 1} for number in (2, 3)]
+        result = run(monkeypatch, capsys, nodes=nodes, own="redis3", path=str(path))
+    assert f"redis3 listens on port {server.port} without TLS, and is to listen on port 1 without TLS" in result["problem"]
+    assert result["role_to_set"] is False
