@@ -82,7 +82,7 @@ options:
         description: Its key, in the same two forms.
         type: str
   told:
-    description: Entries of RV(nodes) from other hosts, of servers that answer at home alone. They count where the server is silent.
+    description: What RV(told) is on other hosts. It counts where such a server is silent.
     type: list
     elements: dict
     default: []
@@ -135,6 +135,11 @@ nodes:
     - What each server says of itself. Of one that C(answers), C(role), C(version), C(keys), and whom it follows, or how many follow it.
     - That of this host has C(at_home) and its present C(ports) where it answers at home and not at its address.
   returned: success
+  type: list
+  elements: dict
+told:
+  description: Of RV(nodes), this host's own where it has C(at_home).
+  returned: with O(own)
   type: list
   elements: dict
 agreeing:
@@ -472,6 +477,7 @@ def main() -> None:
         if not own:
             break
         me = seen[own]
+        result["told"] = [me] if me["at_home"] else []
         result["problem"] = moves(nodes, own, me, bool(files)) or problem or objection(nodes, own, primary, seen, stored, words, len(sentinels), name)
         result["in_step"] = is_in_step(nodes, own, primary, me)
         if (result["in_step"] and not result["problem"]) or time.monotonic() >= deadline:

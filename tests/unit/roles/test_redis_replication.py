@@ -46,9 +46,9 @@ class Roles:
         return self.render(task["vars"]["__redis_replication_problems"])
 
 
-def found(primary: str, *at_home: str, problem: str = "") -> dict:
-    nodes = [{"name": name, "answers": True, "at_home": name in at_home, "keys": 1, "version": "7.0.15"} for name in NAMES]
-    return {"problem": problem, "primary": primary, "source": "sentinels", "nodes": nodes, "has_data": True, "version": "7.0.15"}
+def found(primary: str, *told: str, problem: str = "") -> dict:
+    nodes = [{"name": name, "answers": True, "keys": 1, "version": "7.0.15"} for name in NAMES]
+    return {"problem": problem, "told": [{"name": name} for name in told], "primary": primary, "source": "sentinels", "nodes": nodes, "has_data": True, "version": "7.0.15"}
 
 
 def problems(batch: list[str], **primaries: str) -> list[str]:

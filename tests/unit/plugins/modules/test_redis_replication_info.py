@@ -329,13 +329,14 @@ def test_the_own_server_is_asked_where_it_listens(tmp_path: Path, monkeypatch: p
         path.write_text(f"port {server.port}\nbind 127.0.0.1\ndir {tmp_path}\n", encoding="utf-8")
         nodes = [{"name": f"redis{number}", "host": f"127.0.0.{number}", "port": 1} for number in (2, 3)]
         result = run(monkeypatch, capsys, nodes=nodes, own="redis3", path=str(path))
-        other = run(monkeypatch, capsys, nodes=nodes, own="redis2", path=str(tmp_path / "none"), told=[result["nodes"][1]])
+        other = run(monkeypatch, capsys, nodes=nodes, own="redis2", path=str(tmp_path / "none"), told=result["told"])
     mine = result["nodes"][1]
     assert (result["primary"], result["source"], result["problem"], result["in_step"], result["role_to_set"]) == ("redis3", "servers", "", False, False)
     assert {key: mine[key] for key in ("answers", "at_home", "keys", "role", "ports")} == {
         "answers": True, "at_home": True, "keys": 9, "role": "primary", "ports": {"plain": server.port, "tls": 0},
     }
-    assert (other["primary"], other["problem"], other["role_to_set"], other["agreeing"]) == ("redis3", "", True, [])
+    assert result["told"] == [mine]
+    assert (other["primary"], other["problem"], other["role_to_set"], other["told"], other["agreeing"]) == ("redis3", "", True, [], [])
 
 
 def test_the_own_server_is_not_moved_away_from_its_replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
