@@ -191,5 +191,8 @@ def test_no_sentinel_watches_a_restore() -> None:
     titles = list(plays("restore"))
     order = ["Stop the Sentinels", "Restore Redis", "Start the Sentinels", "Wait for the replicas", "Start the workers"]
     assert [title for title in titles if title in order] == order
+    # What a play has loaded, the next one does not know.
+    for title in ("Stop the Sentinels", "Start the Sentinels"):
+        assert plays("restore")[title]["tasks"][0]["ansible.builtin.include_role"]["tasks_from"] == "set_vars"
     watched = task("redis/tasks/restore.yml", "Make sure that no Sentinel promotes a replica meanwhile")
     assert watched["ansible.builtin.wait_for"]["state"] == "stopped" and evaluate(watched["loop"], __redis_sentinels=SENTINELS) == SENTINELS
