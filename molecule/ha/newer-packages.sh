@@ -9,7 +9,7 @@ suffix=${1:-+taskqueue1} place=/srv/newer-packages
 mkdir -p "$place/build"
 cd "$place/build"
 chmod 755 "$place"
-version=$(dpkg-query --show --showformat='${Version}' redis-server)
+version=$(dpkg-query --show --showformat='${Version}' redis-tools)
 for package in redis-server redis-sentinel redis-tools; do
     dpkg-query --show "$package" >/dev/null 2>&1 || continue
     apt-get --quiet=2 download "$package=$version"

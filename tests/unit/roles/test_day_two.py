@@ -196,3 +196,11 @@ def test_no_sentinel_watches_a_restore() -> None:
         assert plays("restore")[title]["tasks"][0]["ansible.builtin.include_role"]["tasks_from"] == "set_vars"
     watched = task("redis/tasks/restore.yml", "Make sure that no Sentinel promotes a replica meanwhile")
     assert watched["ansible.builtin.wait_for"]["state"] == "stopped" and evaluate(watched["loop"], __redis_sentinels=SENTINELS) == SENTINELS
+
+
+def test_a_primary_starts_before_its_replicas() -> None:
+    turns = load("redis/tasks/configure_in_turn.yml")
+    order = [[name for name in ("redis1", "redis2") if holds(turn["when"], inventory_hostname=name, __redis_primary={"name": "redis2"})] for turn in turns]
+    assert order == [["redis2"], ["redis1"]] and {turn["ansible.builtin.include_tasks"] for turn in turns} == {"configure.yml"}
+    included = task("redis/tasks/run.yml", "Configure Redis")["ansible.builtin.include_tasks"]
+    assert [evaluate(included, redis_replication=each) for each in (True, False)] == ["configure_in_turn.yml", "configure.yml"]
