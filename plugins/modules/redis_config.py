@@ -142,7 +142,11 @@ options:
         the default user and in C(masterauth).
     type: str
   timeout:
-    description: Seconds to wait for the server to answer after a start, and for an append-only file to be written before one.
+    description:
+      - Seconds to wait for the server to answer after a start, and for an append-only file to be written before one.
+      - Also for replication to be what it was before a restart. When it is not by then, the module fails with everything in force, so that
+        a play does not go on to restart the next server. It does not wait where the restart comes with another password, user, port or TLS,
+        which the other servers do not have yet.
     type: int
     default: 120
 extends_documentation_fragment:
@@ -333,6 +337,8 @@ TLS_FILES = {
     "key": ("tls-key-file", "redis_tls_key"),
     "ca": ("tls-ca-cert-file", "redis_tls_ca"),
 }
+# What servers log in to each other with, by what way. While it changes on one after the other, they cannot find together.
+_LINK = re.compile("(requirepass|masterauth|masteruser|aclfile|user .*|port|tls-.*)$")
 # Descriptors that Redis needs besides its clients' (CONFIG_MIN_RESERVED_FDS in server.h).
 RESERVED_FILES = 32
 
@@ -398,8 +404,8 @@ class RedisConfig:
         self.present: Meaning | None = None
         # Who this module is on the running server.
         self.own = ""
-        # Before a restart.
-        self.replication: dict[str, str] = {}
+        # What is to be there again after a restart.
+        self.replication: dict[str, str] | None = None
 
     def run(self) -> dict:
         """Do it, and say what was done."""
@@ -460,7 +466,8 @@ class RedisConfig:
                 self.drop_in.install()
             if client and result["restarted"]:
                 self._wait_for_append_only_file(client)
-                self.replication = client.info("replication")
+                if not any(map(_LINK.match, [*plan.applied, *plan.restart])):
+                    self.replication = client.info("replication")
         finally:
             if client:
                 client.close()
@@ -473,6 +480,8 @@ class RedisConfig:
             self.systemd.systemctl("enable" if self.module.params["enabled"] else "disable", [self.service])
         if self.service:
             result["enabled"] = starts_at_boot(self._state())
+        if self.replication is not None:
+            self._wait_for_replication(self.replication)
         return result
 
     def _is_unfinished(self) -> bool:
@@ -937,17 +946,23 @@ class RedisConfig:
                     f"{self.service} was started with the new {self.path} and still has another value for {', '.join(left)}: "
                     f"the command line of the unit decides that. See systemctl cat {self.service}."
                 )
-            self._wait_for_replication(client)
 
-    def _wait_for_replication(self, client: RedisClient) -> None:
+    def _wait_for_replication(self, before: dict[str, str]) -> None:
         """Whoever restarts servers one after the other has the next one's turn come when this one lacks nothing any more, and its replicas
         neither."""
         deadline = time.monotonic() + self.timeout
-        while not is_replicating(client.info("replication"), self.replication):
+        while True:
+            # By a connection of its own each time: where the restart took long, Sentinels make it a replica, and cut its clients off.
+            with contextlib.suppress(NotFound, OSError, RedisError), self._find() or contextlib.nullcontext() as client:
+                if client and is_replicating(client.info("replication"), before):
+                    return
             if time.monotonic() > deadline:
-                self.module.warn(f"{self.service} was restarted, and replication is not what it was before, after {self.timeout} seconds.")
-                return
-            time.sleep(0.1)
+                raise Problem(
+                    f"{self.service} was restarted for {self.path}, which is in force, and after {self.timeout} seconds replication is not what it was "
+                    "before, so no other server should restart yet. The logs of Redis on this host and on the others say why. When redis-cli info "
+                    "replication shows all of them again, run this again: it goes on with the next."
+                )
+            time.sleep(0.2)
 
     def _bring_up(self, was_running: bool) -> None:
         log = self.wanted.values["logfile"]

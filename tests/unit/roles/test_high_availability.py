@@ -67,7 +67,7 @@ def test_hosts_take_turns_when_what_they_run_changes(sentinels: list, environmen
 def test_a_sentinel_is_restarted_on_its_new_program(changed: bool, asked_for: bool, program: str, restarted: bool) -> None:
     restart = task("redis_sentinel/tasks/upgrade.yml", "Restart Sentinel on the new program")
     given = {
-        "__redis_sentinel_upgraded": {"changed": changed}, "redis_upgrade_restart": asked_for, "__redis_sentinel_running": {"stdout": program},
+        "__redis_upgraded": {"changed": changed}, "redis_upgrade_restart": asked_for, "__redis_sentinel_running": {"stdout": program},
     }
     assert holds(restart["when"], **given) is restarted
 

@@ -534,13 +534,49 @@ class TestService:
         assert host.service(host.content("databases 32"))["restarted"]
         assert (answers, len(set(processes)), len(processes)) == ([], 2, 4)
 
-    def test_a_replica_that_does_not_come_back_is_told_of(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_replica_that_does_not_come_back_keeps_others_from_a_restart(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         host.service(host.content())
-        answers = iter([{"role": "slave", "master_link_status": "up"}])
-        told = RedisClient.info
-        lost = {"role": "slave", "master_link_status": "down"}
-        monkeypatch.setattr(RedisClient, "info", lambda client, section: next(answers, lost) if section == "replication" else told(client, section))
-        assert "replication is not what it was" in str(host.service(host.content("databases 32"), timeout=2)["warnings"])
+        self.replicate(monkeypatch, {"role": "slave", "master_link_status": "up"}, {"role": "slave", "master_link_status": "down"})
+        result = host.service(host.content("databases 32"), timeout=2)
+        assert result["failed"] and "replication is not what it was" in result["msg"] and "run this again" in result["msg"]
+        # It was restarted, for good, and the next run has nothing left to do here.
+        assert (host.ask("databases"), host.last_good.exists()) == ("32", False)
+        assert not host.service(host.content("databases 32"))["changed"]
+
+    def test_a_start_is_not_waited_for_by_replication(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Its primary may be the next to be started.
+        self.replicate(monkeypatch, {"role": "slave", "master_link_status": "down"})
+        assert host.service(host.content(), timeout=2)["started"]
+
+    @pytest.mark.parametrize("line", ["masterauth another", "requirepass another", "tls-replication yes", "aclfile /dev/null"])
+    def test_a_restart_with_what_the_others_do_not_have_yet_is_not_waited_for(self, host: Host, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+        host.service(host.content())
+        self.replicate(monkeypatch, {"role": "slave", "master_link_status": "up"}, {"role": "slave", "master_link_status": "down"})
+        assert host.service(host.content("databases 32", line), timeout=2)["restarted"]
+
+    def test_a_server_that_sentinels_make_a_replica_meanwhile_is_asked_anew(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        host.service(host.content())
+        online = "ip=192.0.2.2,port=6379,state=online,offset=9,lag=0"
+        self.replicate(monkeypatch, {"role": "master", "slave0": online}, {"role": "master"}, ConnectionError("cut"), {"role": "slave", "master_link_status": "up"})
+        assert host.service(host.content("databases 32"))["restarted"]
+
+    @staticmethod
+    def replicate(monkeypatch: pytest.MonkeyPatch, *answers: dict | Exception) -> None:
+        """What the server says of its replication, in order; the last from then on. An exception ends the connection for good."""
+        told, left, dead = RedisClient.info, list(answers), []
+
+        def info(client: RedisClient, section: str) -> dict[str, str]:
+            if client in dead:
+                raise ConnectionError("cut")
+            if section != "replication":
+                return told(client, section)
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(answer, Exception):
+                dead.append(client)
+                raise answer
+            return answer
+
+        monkeypatch.setattr(RedisClient, "info", info)
 
     def test_it_is_left_running_on_request(self, host: Host) -> None:
         host.service(host.content())
