@@ -55,6 +55,17 @@ def test_sentinels_of_somebody_else_are_told_no_password_of_these(backend: str, 
     assert str(found).count("s3cret") == (1 if theirs else 2)
 
 
+@pytest.mark.parametrize(("name", "refused"), [("redis2", False), ("redis3", True)])
+def test_refuses_a_server_that_nobody_watches_any_more(name: str, refused: bool) -> None:
+    refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
+    condition = next(each for each in refuse["__celery_app_problems"] if "no Sentinel watches" in each)
+    hosts = {name: {**its, "redis_bind": ["0.0.0.0"]} for name, its in HOSTS.items()}
+    given = {"groups": GROUPS, "hostvars": hosts, "inventory_hostname": "worker1", "celery_app_redis_host": name, "celery_app_broker_url": ""}
+    said = str(evaluate(condition, *CELERY_APP, **given) or "").strip()
+    assert bool(said) is refused, said
+    assert not refused or "celery_app_redis_host is redis3" in said and "redis1, redis2" in said
+
+
 @pytest.mark.parametrize(("primary", "shared"), [("mymaster", "worker2"), ("second", "")])
 def test_servers_of_one_primary_are_one_database(primary: str, shared: str) -> None:
     groups = {**GROUPS, "celery_worker": ["worker1", "worker2"]}
