@@ -150,6 +150,21 @@ def problems(one_host: dict | None = None, **variables: object) -> str:
     return evaluate(refuse["ansible.builtin.fail"]["msg"], *SENTINEL, **given) if holds(refuse["when"], *SENTINEL, **given) else ""
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "asked"),
+    [
+        ("yes", "yes", "yes"), (True, "yes", "yes"), (False, "no", "no"), ("optional", "optional", "optional"), (None, None, "no"),
+        # Workers of both ask these Sentinels.
+        ("yes", None, "optional"), ("yes", False, "optional"),
+    ],
+)
+def test_a_sentinel_asks_of_clients_what_all_of_them_have(one: object, other: object, asked: str) -> None:
+    hosts = {"redis1": {}, "redis2": {"redis_primary_name": "second"}}
+    for its, value in zip(hosts.values(), (one, other)):
+        its.update({} if value is None else {"redis_tls_auth_clients": value})
+    assert evaluate("{{ __redis_sentinel_tls_clients }}", *SENTINEL, groups=GROUPS, hostvars=hosts) == asked
+
+
 def test_refuses_nothing_that_works() -> None:
     assert problems() == ""
     assert problems(**certificate_for("server client"), redis_tls_port=6380, redis_tls_auth_clients="yes") == ""
