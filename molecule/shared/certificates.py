@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A certificate authority for tests: of each host NAME it makes NAME.crt for a server (also as localhost), NAME-client.crt for a client, and NAME-peer.crt for both, with their keys."""
+"""A certificate authority for tests.
+
+Of each host NAME it makes NAME.crt for a server (also as localhost), NAME-client.crt for a client and NAME-peer.crt for both, with their keys.
+"""
 
 from __future__ import annotations
 

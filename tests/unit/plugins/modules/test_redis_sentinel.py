@@ -198,7 +198,8 @@ def sentinel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client) ->
     def make(files: Sequence[dict] = (), check_mode: bool = True, **changes: object) -> Sentinel:
         params = {
             "path": str(path), "service": "redis-sentinel", "timeout": 1, "primaries": [{**PRIMARY, **changes}], "drop_in": "",
-            "files": [dict(each) for each in files], "owner": "redis", "group": "redis", "enabled": True, "sentinels": [{"name": f"redis{number}", "host": f"192.0.2.{number + 10}", "port": 26379} for number in (1, 2, 3)],
+            "files": [dict(each) for each in files], "owner": "redis", "group": "redis", "enabled": True,
+            "sentinels": [{"name": f"redis{number}", "host": f"192.0.2.{number + 10}", "port": 26379} for number in (1, 2, 3)],
         }
         unchanged = {f"set_{what}_if_different": lambda *_args: False for what in ("mode", "owner", "group", "fs_attributes")}
         module = SimpleNamespace(
@@ -341,8 +342,7 @@ def test_a_renewal_that_was_cut_off_is_finished(sentinel: Callable, certificate:
 def test_what_sentinel_does_not_start_with_is_put_back(sentinel: Callable, certificate: Path, verbs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     key = certificate.with_name("sentinel.key")
     files = [{"path": str(path), "content": "what no Sentinel reads", "src": None, "mode": "0400"} for path in (certificate, key)]
-    broken = lambda: certificate.read_text(encoding="utf-8") != "the old one"  # noqa: E731
-    monkeypatch.setattr(Sentinel, "_why_silent", lambda _self: "it ended again" if broken() else "")
+    monkeypatch.setattr(Sentinel, "_why_silent", lambda _self: "" if certificate.read_text(encoding="utf-8") == "the old one" else "it ended again")
     with pytest.raises(Problem, match="did not start: it ended again.*What it had before is back, and it runs with that again"):
         sentinel(files, check_mode=False).run()
     assert (list(certificate.parent.iterdir()), certificate.read_text(encoding="utf-8")) == ([certificate], "the old one")
