@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A certificate authority for tests: of each host NAME it makes NAME.crt for a server (also as localhost) and NAME-client.crt for a client, with their keys."""
+"""A certificate authority for tests.
+
+Of each host NAME it makes NAME.crt for a server (also as localhost), NAME-client.crt for a client and NAME-peer.crt for both, with their keys.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ def fill(directory: Path, names: list[str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     authority = Authority(directory)
     files = {"ca.crt": authority.pem, "ca.key": to_pem(authority.key)}
-    for name, purpose, file in [(name, purpose, name + end) for name in names for purpose, end in (("server", ""), ("client", "-client"))]:
+    kinds = {"": "server", "-client": "client", "-peer": "server client"}
+    for name, purpose, file in [(name, purpose, name + end) for name in names for end, purpose in kinds.items()]:
         if not (directory / f"{file}.key").exists():
             files[f"{file}.crt"], files[f"{file}.key"] = authority.issue(name, "localhost", purpose=purpose)
     for name, text in files.items():

@@ -20,7 +20,7 @@ options:
     type: dict
     required: true
   own:
-    description: The host.
+    description: The host. When empty, what is said counts of all of them.
     type: str
     required: true
   name:
@@ -123,6 +123,12 @@ def old_versions(said: Mapping[str, Mapping], own: str, name: str) -> Iterator[s
             f"sends. Run taskqueue.stack.upgrade (on RHEL 9 with redis_module_stream), which also ends one that was cut off, or take {own} out of the "
             "group redis."
         )
+    if mine["primary"] != own and seen["answers"] and is_newer(mine["version"], seen["version"]):
+        yield (
+            f"{mine['primary']} is the primary and runs {seen['version']}, and {own} has {mine['version']}: after a failover to {own} the others could not "
+            f"read what it sends. Give it the version of the others (on RHEL 9 by redis_module_stream), or take it out of the group redis, or, to bring "
+            "all of them to the newer one, run taskqueue.stack.upgrade."
+        )
     versions = [each["version"] for each in said.values() if each["version"] not in ("", "0")]
     if mine["source"] == "inventory" and any(is_newer(one, other) for one in versions for other in versions):
         shown = " and ".join(sorted({".".join(map(str, release(version))) for version in versions}))
@@ -135,7 +141,9 @@ def old_versions(said: Mapping[str, Mapping], own: str, name: str) -> Iterator[s
 def redis_replication_problems(
     said: Mapping[str, Mapping], own: str, name: str, service: str = "redis-server", upgrading: bool = False
 ) -> list[str]:
-    """Why nothing must be changed on this host."""
+    """Why nothing must be changed on this host; without one, on any of them."""
+    if not own:
+        return [problem for host in said for problem in redis_replication_problems(said, host, name, service, upgrading)]
     if said[own]["problem"]:
         return [f"{own}: {said[own]['problem']}"]
     found = [*contradictions(said, name), *losses(said, own, name, service)]

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ._redis_client import Endpoint, RedisClient, RedisError
 from ._redis_directives import parse, read
-from ._redis_running import logins
+from ._redis_running import NotFound, connect, logins
 
 # Seconds. Somebody who is away must not hold up the run, and there may be several.
 PATIENCE = 3.0
@@ -117,19 +119,47 @@ class Peers:
 
 def ask(peers: Peers, node: Node) -> dict[str, object]:
     """What a server says of itself."""
-    seen: dict[str, object] = {"name": node.name, "host": node.host, "port": node.port, "answers": False, "refuses": False, "error": ""}
+    seen: dict[str, object] = {
+        "name": node.name, "host": node.host, "port": node.port, "answers": False, "at_home": False, "refuses": False, "distrusted": False, "error": "",
+    }
     try:
         with peers.connect(node) as client:
-            told, server = client.info("replication"), client.info("server")
-            keyspace = client.info("keyspace")
+            return {**seen, "answers": True, **_facts(client)}
     except Refusal as error:
         return {**seen, "refuses": True, "error": str(error)}
+    except ssl.SSLCertVerificationError as error:
+        return {**seen, "distrusted": True, "error": error.verify_message}
     except (OSError, RedisError) as error:
         return {**seen, "error": getattr(error, "strerror", None) or str(error)}
+
+
+def ask_at_home(seen: dict[str, object], login: tuple[str, ...], path: str) -> dict[str, object]:
+    """What the server with this file on this machine says, wherever it listens now. What was seen of it, where none runs that can be asked.
+
+    The inventory may give it another address, port, certificate or password than it has yet: then nobody else can ask it.
+    """
+    texts = [text for text in (read(path), read(f"{path}.last-good")) if text is not None]
+    try:
+        client = connect([parse(text) for text in texts], login, None, path) if texts else None
+        if client is None:
+            return seen
+        with client:
+            ports: dict[str, str] = {}
+            # A file may rename CONFIG away.
+            with contextlib.suppress(RedisError):
+                ports = client.config("*port")
+            return {
+                **seen, "answers": True, "at_home": True, **_facts(client),
+                "ports": {kind: int(ports[name]) for kind, name in (("plain", "port"), ("tls", "tls-port")) if name in ports},
+            }
+    except (NotFound, OSError, RedisError):
+        return seen
+
+
+def _facts(client: RedisClient) -> dict[str, object]:
+    told, server, keyspace = (client.info(section) for section in ("replication", "server", "keyspace"))
     is_replica = told.get("role") == "slave"
     return {
-        **seen,
-        "answers": True,
         "role": "replica" if is_replica else "primary",
         "version": server.get("valkey_version") or server.get("redis_version", ""),
         "primary_host": told.get("master_host", ""),

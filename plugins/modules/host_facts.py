@@ -10,6 +10,7 @@ module: host_facts
 short_description: Ask a host in one call what it is, and what of a task queue it has
 version_added: "0.2.0"
 description:
+  - Fails on a system that the collection's roles do not know.
   - Answers what the roles ask before they do anything. A call to a host costs more than any of these questions, so they go together;
     M(ansible.builtin.setup), M(ansible.builtin.package_facts) and M(ansible.builtin.getent) would be three calls, and ask for everything.
 options:
@@ -29,6 +30,12 @@ options:
   programs:
     description:
       - Programs to ask for their versions, by path. One that is not there, or does not start, has none.
+    type: list
+    elements: path
+    default: []
+  files:
+    description:
+      - Files to look for, by path.
     type: list
     elements: path
     default: []
@@ -88,6 +95,12 @@ versions:
   type: dict
   returned: always
   sample: {"/usr/bin/redis-server": "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ad9fd4a5b4b8a5f3"}
+files:
+  description: Those of O(files) that are there.
+  type: list
+  elements: str
+  returned: always
+  sample: [/etc/ssl/private/redis.key]
 addresses:
   description: Name to the address that is taken first, of those of O(names) that have one.
   type: dict
@@ -97,6 +110,7 @@ addresses:
 
 import contextlib
 import grp
+import os
 import pwd
 import socket
 
@@ -123,6 +137,11 @@ QUERIES = {
     ],
 }
 
+UNKNOWN = (
+    "This host runs {distribution} {distribution_version}, which taskqueue.stack does not know. It runs Redis and Celery on Ubuntu 22.04 to 26.04,"
+    " Debian 11 to 13, RHEL 9 and its rebuilds, and Valkey on RHEL 10: take the host out of the collection's groups, or install one of these."
+)
+
 
 def system() -> dict[str, str]:
     """What setup says of the system, in its words."""
@@ -144,7 +163,7 @@ def selinux_state(module: AnsibleModule) -> dict[str, object]:
 
 
 def package_states(module: AnsibleModule, family: str, names: list[str]) -> dict[str, str]:
-    if not names or family not in QUERIES:
+    if not names:
         return {}
     _code, output, _error = module.run_command([*QUERIES[family], *names], environ_update={"LC_ALL": "C"})
     answers = [line.split() for line in output.splitlines() if line.startswith("= ")]
@@ -189,11 +208,14 @@ def main() -> None:
             "packages": {"type": "list", "elements": "str", "default": []},
             "accounts": {"type": "list", "elements": "str", "default": []},
             "programs": {"type": "list", "elements": "path", "default": []},
+            "files": {"type": "list", "elements": "path", "default": []},
             "names": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     facts = system()
+    if facts["os_family"] not in QUERIES:
+        module.fail_json(msg=UNKNOWN.format(**facts))
     module.exit_json(
         changed=False,
         ansible_facts={f"ansible_{name}": value for name, value in facts.items()},
@@ -201,6 +223,7 @@ def main() -> None:
         packages=package_states(module, facts["os_family"], module.params["packages"]),
         accounts=account_groups(module.params["accounts"]),
         versions=versions(module, module.params["programs"]),
+        files=[path for path in module.params["files"] if os.path.lexists(path)],
         addresses=addresses(module.params["names"]),
     )
 

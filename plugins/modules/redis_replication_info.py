@@ -17,6 +17,8 @@ description:
   - Where nobody knows of a primary yet, it is the first of O(nodes). Where the answers contradict each other, or this host's server
     would lose its data by following that one, RV(problem) says so.
   - Of Sentinels, those count that know of the latest failover, if they are a majority or the server that they name agrees.
+  - This host's server is asked at home, where it listens by its file, when it is silent at its address in O(nodes). It may have to get that
+    address, or a certificate that has not expired, first.
 options:
   nodes:
     description: The servers that replicate each other, in the order of the inventory, this host's among them.
@@ -50,7 +52,7 @@ options:
     type: str
     default: mymaster
   path:
-    description: Configuration file of this host's server. Passwords that it has are tried as well.
+    description: Configuration file of this host's server, which is found by it. Passwords that it has are tried as well.
     type: path
     default: /etc/redis/redis.conf
   sentinel_path:
@@ -79,6 +81,11 @@ options:
       key:
         description: Its key, in the same two forms.
         type: str
+  told:
+    description: What RV(told) is on other hosts. It counts where such a server is silent.
+    type: list
+    elements: dict
+    default: []
   version:
     description: The version that this host has or is going to have. It is handed on in the result.
     type: str
@@ -124,10 +131,22 @@ problem:
   returned: success
   type: str
 nodes:
-  description: What each server says of itself.
+  description:
+    - What each server says of itself. Of one that C(answers), C(role), C(version), C(keys), and whom it follows, or how many follow it.
+    - That of this host has C(at_home) and its present C(ports) where it answers at home and not at its address.
   returned: success
   type: list
   elements: dict
+told:
+  description: Of RV(nodes), this host's own where it has C(at_home).
+  returned: with O(own)
+  type: list
+  elements: dict
+agreeing:
+  description: The Sentinels by whose word it is.
+  returned: success
+  type: list
+  elements: str
 has_data:
   description: Whether this host's server holds keys, or finds something to load when it starts.
   returned: with O(own)
@@ -162,7 +181,9 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers impor
     Node,
     Peers,
     Word,
+    addresses,
     ask,
+    ask_at_home,
     find,
     hear,
     passwords_of,
@@ -180,6 +201,10 @@ class Stored:
     leader: tuple[str, int] | None = None
 
 
+# Servers and Sentinels know each other by address and port.
+MOVING = 'Where they are to get new ones, see "Move a set" in docs/high-availability.md.'
+
+
 def decide(nodes: list[Node], seen: dict[str, dict], words: list[Word], watchers: int, name: str) -> tuple[str, str, str]:
     """Name of the primary, who said so, and what speaks against going on."""
     return by_sentinels(nodes, seen, words, watchers, name) if words else by_servers(nodes, seen, name)
@@ -194,7 +219,8 @@ def by_sentinels(nodes: list[Node], seen: dict[str, dict], words: list[Word], wa
         hosts = ", ".join(str(each) for each in nodes)
         return nodes[0].name, "sentinels", (
             f"the Sentinels have {strangers[0][0]} port {strangers[0][1]} as the primary {name}, which is none of the hosts with redis_primary_name "
-            f"{name} in the group redis: {hosts}. Add that host, give these another redis_primary_name, or correct redis_address."
+            f"{name} in the group redis: {hosts}. Add that host, give these another redis_primary_name, or correct redis_address, redis_port or "
+            f"redis_tls_port. {MOVING}"
         )
     chosen = said[latest[0]]
     me = seen[chosen.name]
@@ -241,12 +267,15 @@ def by_servers(nodes: list[Node], seen: dict[str, dict], name: str) -> tuple[str
     if leaders:
         leader, follower = next(iter(leaders.items()))
         losers = [node for node in with_keys if node != leader]
+        # One with an empty queue can have been promoted, too; not one that nobody else can reach.
+        rivals = losers or [node for node in nodes if node != leader and is_primary(seen[node.name]) and not seen[node.name]["at_home"]]
         problem = loses(seen[losers[0].name], leader.name) if losers else ""
-        if losers and not seen[leader.name]["answers"]:
+        if rivals and not seen[leader.name]["answers"]:
+            what, remedy = silence(seen[leader.name])
             problem = (
-                f"{follower} follows {leader}, which does not answer, and {losers[0]} is a primary with {seen[losers[0].name]['keys']} keys, so nobody knows "
-                f"which is to be followed. Start {leader.name} (systemctl start), or run redis-cli replicaof {losers[0].host} {losers[0].port} && redis-cli "
-                f"config rewrite on {follower}."
+                f"{follower} follows {leader}, which {what}, and {rivals[0]} is a primary with {seen[rivals[0].name]['keys']} keys, so nobody knows "
+                f"which is to be followed. {remedy.format(leader.name)}; or, where {rivals[0].name} was put in its place, run redis-cli replicaof "
+                f"{rivals[0].host} {rivals[0].port} && redis-cli config rewrite on {follower}."
             )
         # Where it is away, it comes back, or Sentinel is about to choose another.
         return leader.name, "servers", problem
@@ -261,12 +290,13 @@ def by_servers(nodes: list[Node], seen: dict[str, dict], name: str) -> tuple[str
 def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], stored: Stored, words: list[Word], watchers: int, name: str) -> str:
     """Why this host must not be given its part: it would lose what is not known to be a copy."""
     me = seen[own]
+    what, remedy = silence(me)
     leader = find(nodes, *stored.leader) if stored.leader else None
     if own == primary:
         if me["answers"] or words or not stored.leader:
             return ""
         return (
-            f"{own} would be the primary and does not answer ({me['error']}), and its file says that it follows {stored.leader[0]} port "
+            f"{own} would be the primary and {what}, and its file says that it follows {stored.leader[0]} port "
             f"{stored.leader[1]}, so nobody knows who the primary was. Start the servers as they are (systemctl start), and run this again."
         )
     if me["answers"] and me["role"] == "replica":
@@ -280,13 +310,42 @@ def objection(nodes: list[Node], own: str, primary: str, seen: dict[str, dict], 
         return ""
     known = f"follows {leader} by its file" if leader else f"is not known as a replica of {primary}"
     return (
-        f"{own} does not answer ({me['error']}), has data, and {known}: it would lose that by following {primary}. Start "
-        "it (systemctl start), and run this again; or, when its data may go, run redis-cli flushall there then; or give it a redis_primary_name of "
-        "its own."
+        f"{own} {what}, has data, and {known}: it would lose that by following {primary}. {remedy.format('it')}, and run this again; or give it a "
+        "redis_primary_name of its own."
     )
 
 
+def moves(nodes: list[Node], own: str, me: dict, encrypted: bool) -> str:
+    """Why a server that has replicas, or is one, is not given another port: on the way, it and the others would lose each other."""
+    kinds = {"plain": "without TLS", "tls": "with TLS"}
+    wanted = "tls" if encrypted else "plain"
+    if not me["at_home"] or not me["ports"] or me["ports"].get(wanted) == me["port"]:
+        return ""
+    of_this_set = [node for node in nodes if me["role"] == "replica" and addresses(node.host) & addresses(me["primary_host"])]
+    if not me["replicas"] and not of_this_set:
+        return ""
+    present = " and ".join(f"port {port} {kinds[kind]}" for kind, port in me["ports"].items() if port)
+    return (
+        f"{own} listens on {present}, and is to listen on port {me['port']} {kinds[wanted]}, and it is one of several that replicate each other: they "
+        f"and the Sentinels would lose each other halfway. Write redis_port and redis_tls_port as they were. {MOVING}"
+    )
+
+
+def silence(server: dict) -> tuple[str, str]:
+    """What there is to say of a server that cannot be asked, and what to do, with a place for its name."""
+    if server["refuses"]:
+        return f"lets nobody in ({server['error']})", "Give the present password of {} in redis_password"
+    if server["distrusted"]:
+        return f"shows a certificate that is not accepted ({server['error']})", "Give {} one that is"
+    return f"does not answer ({server['error']})", "Start {} (systemctl start)"
+
+
 def loses(server: dict, primary: str) -> str:
+    if server["replicas"]:
+        return (
+            f"{server['name']} is a primary with {server['keys']} keys and {server['replicas']} replicas, and all of them would lose that by following "
+            f"{primary}. Give these a redis_primary_name of their own, or take them out of the group redis."
+        )
     return (
         f"{server['name']} is a primary of its own and holds {server['keys']} keys, which it would lose by following {primary}. Let workers "
         "empty its queues and run redis-cli flushall there, or give it a redis_primary_name of its own."
@@ -297,7 +356,7 @@ def astray(server: dict, name: str) -> str:
     return (
         f"{server['name']} follows {server['primary_host']} port {server['primary_port']}, which is none of the hosts with redis_primary_name {name}. Add "
         f"that host to the group redis, or take {server['name']} out of it, or make {server['name']} a primary first (redis-cli replicaof no one && "
-        "redis-cli config rewrite)."
+        f"redis-cli config rewrite). {MOVING}"
     )
 
 
@@ -329,9 +388,15 @@ def has_role(nodes: list[Node], own: str, primary: str, me: dict, stored: Stored
     return leader is not None and leader.name == primary
 
 
-def survey(peers: Peers, nodes: list[Node]) -> dict[str, dict]:
+def survey(peers: Peers, nodes: list[Node], told: list[dict]) -> dict[str, dict]:
+    """What all of them say, and those that are silent have told their own hosts."""
     with concurrent.futures.ThreadPoolExecutor(max(len(nodes), 1)) as pool:
-        return {seen["name"]: seen for seen in pool.map(lambda node: ask(peers, node), nodes)}
+        seen = {each["name"]: each for each in pool.map(lambda node: ask(peers, node), nodes)}
+    return {**seen, **{each["name"]: each for each in told if each["name"] in seen and is_silent(seen[each["name"]])}}
+
+
+def is_silent(server: dict) -> bool:
+    return not server["answers"] and not server["refuses"]
 
 
 def hear_all(peers: Peers, sentinels: list[Node], name: str) -> list[Word]:
@@ -360,10 +425,10 @@ def stored_in(path: str) -> Stored:
 
 
 def is_in_step(nodes: list[Node], own: str, primary: str, me: dict) -> bool:
-    """Whether it is the primary itself, or has all the data of that one and no other."""
+    """Whether it is the primary itself, for others as well, or has all the data of that one and no other."""
     if own == primary:
-        return is_primary(me)
-    if not me["answers"] or me["role"] != "replica" or me["link"] != "up":
+        return is_primary(me) and not me["at_home"]
+    if not me["answers"] or me["at_home"] or me["role"] != "replica" or me["link"] != "up":
         return False
     leader = find(nodes, me["primary_host"], me["primary_port"])
     return leader is not None and leader.name == primary
@@ -383,6 +448,7 @@ def main() -> None:
             "login_password": {"type": "str", "no_log": True},
             "sentinel_password": {"type": "str", "no_log": True},
             "tls": TLS,
+            "told": {"type": "list", "elements": "dict", "default": []},
             "version": {"type": "str", "default": ""},
             "wait": {"type": "int", "default": 0},
         },
@@ -402,13 +468,17 @@ def main() -> None:
     stored = stored_in(options["path"]) if own else Stored()
     deadline = time.monotonic() + options["wait"]
     while True:
-        words, seen = hear_all(watchers, sentinels, name), survey(servers, nodes)
+        words, seen = hear_all(watchers, sentinels, name), survey(servers, nodes, [each for each in options["told"] if each["name"] != own])
+        if own and is_silent(seen[own]):
+            seen[own] = ask_at_home(seen[own], login, options["path"])
         primary, source, problem = decide(nodes, seen, words, len(sentinels), name)
         result = {"primary": primary, "source": source, "problem": problem, "nodes": list(seen.values()), "version": options["version"]}
+        result["agreeing"] = [word.by for word in words if (find(nodes, *word.address) or nodes[0]).name == primary]
         if not own:
             break
         me = seen[own]
-        result["problem"] = problem or objection(nodes, own, primary, seen, stored, words, len(sentinels), name)
+        result["told"] = [me] if me["at_home"] else []
+        result["problem"] = moves(nodes, own, me, bool(files)) or problem or objection(nodes, own, primary, seen, stored, words, len(sentinels), name)
         result["in_step"] = is_in_step(nodes, own, primary, me)
         if (result["in_step"] and not result["problem"]) or time.monotonic() >= deadline:
             result["role_to_set"] = not result["problem"] and not has_role(nodes, own, primary, me, stored)

@@ -20,8 +20,9 @@ description:
   - Of what Sentinel cannot take while it runs (addresses, ports, certificates, its own password; before 7.0 also how it logs in to
     servers), single lines are changed while it is stopped. All that it has written itself stays.
   - Servers and Sentinels that left the inventory and are down are forgotten (C(SENTINEL RESET)), as they would count for a majority.
-    So is a Sentinel whose machine was replaced by another of the same address. It is done only while the primary is well, and ends when
-    the others have been found again.
+    So is a Sentinel whose machine was replaced by another of the same address. It is done only while the primary and all known replicas
+    of the inventory are well, and ends when the others have been found again.
+  - When the Sentinel does not start, the files and settings that it last ran with are put back.
 options:
   path:
     description: The configuration file that the service starts with.
@@ -204,7 +205,7 @@ from collections.abc import Iterator
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._drop_in import DropIn
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import MASK, Masker
-from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, named_files
+from ansible_collections.taskqueue.stack.plugins.module_utils._named_files import FILES, FileProblem, NamedFile, named_files
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisClient, RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import masked, parse, quoted, read, secrets, split
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import NODE, Node, find, is_loopback
@@ -244,6 +245,11 @@ REDISCOVERY = 15
 
 class Problem(Exception):
     """What stops the module, as a person is to read it."""
+
+
+def last_good(path: str) -> str:
+    """A copy of a file that Sentinel was last started with. It exists while the new one has not proven itself by a start."""
+    return f"{path}.last-good"
 
 
 def key_of(words: list[str]) -> str:
@@ -362,6 +368,8 @@ class Sentinel:
         self.sentinels = [Node(**node) for node in options["sentinels"]]
         self.systemd = Systemd(module.run_command)
         self.files = named_files(module, options["files"])
+        self.made: list[NamedFile] = []
+        self.drop_in = DropIn(self.service, options["drop_in"], self.systemd, module.atomic_move)
         self.before = read(self.path)
         self.seeded = not is_seeded(self.before)
         self.after = self.before
@@ -370,12 +378,14 @@ class Sentinel:
         state = self._state()
         if state.load != "loaded" and not self.module.check_mode:
             raise Problem(f"there is no service {self.service} to run ({state.load}): name the one of the package in service.")
-        drop_in = DropIn(self.service, self.module.params["drop_in"], self.systemd, self.module.atomic_move)
+        drop_in = self.drop_in
         renewed = [file for file in self.files if file.differs]
         # A Sentinel that was started on the package's file.
         reasons = self._differing() if state.pid else []
         if state.pid:
-            reasons += [file.path for file in renewed] + ([drop_in.path] if drop_in.is_outdated(state) else [])
+            # With a copy of what it was before, a run was cut off before Sentinel had read the new one.
+            reasons += [file.path for file in self.files if file.differs or os.path.exists(last_good(file.path))]
+            reasons += [drop_in.path] if drop_in.is_outdated(state) else []
         told: list[list[str]] = []
         if state.pid and not (self.seeded and reasons):
             told, late = self._plan(state)
@@ -396,12 +406,11 @@ class Sentinel:
         if self.module.check_mode:
             return result
         for file in renewed:
-            file.install(self.module, self.module.params["owner"], self.module.params["group"])
+            self._install(file)
         if drop_in.differs:
             drop_in.install()
         if reasons or not state.pid:
             self._start(running=bool(state.pid))
-            drop_in.accept(self._state())
         if to_enable:
             self.systemd.systemctl("enable" if self.module.params["enabled"] else "disable", [self.service])
         told = self._tell()
@@ -430,9 +439,16 @@ class Sentinel:
         for primary in self.primaries:
             # While a primary is down, its replicas are what a Sentinel must not forget, and whom it takes them from does not answer.
             is_well = known.get(primary["name"], {}).get("flags") == "master" and ["REMOVE", primary["name"]] not in told
-            if is_well and any(self._is_gone(entry) for entry, node in self._others(client, primary) if node is None):
+            others = list(self._others(client, primary)) if is_well else []
+            if any(node is None and self._is_gone(entry) for entry, node in others) and not any(map(self._is_missed, others)):
                 told.append(["RESET", primary["name"]])
         return told
+
+    @staticmethod
+    def _is_missed(other: tuple[dict[str, str], Node | None]) -> bool:
+        """A server that is down is in no other's list. Forgotten, an old primary would come back as a second one, and nobody would demote it."""
+        entry, node = other
+        return node is not None and "slave" in entry["flags"] and entry["flags"] != "slave"
 
     @staticmethod
     def _is_gone(entry: dict[str, str]) -> bool:
@@ -484,21 +500,50 @@ class Sentinel:
             self._write(self._prepared(now or ""))
         begun = time.time()
         self.systemd.systemctl("daemon-reload")
-        for verb in ("reset-failed", "start"):
-            with contextlib.suppress(SystemdError):
-                self.systemd.systemctl(verb, [self.service])
+        self._tell_systemd("reset-failed", "start")
         why = self._why_silent()
         if not why:
+            self._accept()
             return
         said = self.systemd.journal(self.service, begun, lines=30)
         log = settings_of(self.content)["logfile"]
         if os.path.exists(log):
             said += "\n" + "\n".join((read(log) or "").splitlines()[-20:])
-        if now is not None:
-            self._write(now)
-            with contextlib.suppress(SystemdError):
-                self.systemd.systemctl("restart" if running else "stop", [self.service])
-        raise Problem(f"{self.service} did not start: {why}; {server_words(said)}. {'The previous file is back.' if now is not None else ''}")
+        raise Problem(f"{self.service} did not start: {why}; {server_words(said)}. {self._put_back(now, running)}")
+
+    def _install(self, file: NamedFile) -> None:
+        """Keeps what Sentinel was started with until it has started with the new one."""
+        if file.found is None:
+            self.made.append(file)
+        elif not os.path.exists(last_good(file.path)):
+            self.module.preserved_copy(file.path, last_good(file.path))
+        file.install(self.module, self.module.params["owner"], self.module.params["group"])
+
+    def _accept(self) -> None:
+        for file in self.files:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(last_good(file.path))
+        self.drop_in.accept(self._state())
+
+    def _put_back(self, text: str | None, running: bool) -> str:
+        """The state before this run; says what that is."""
+        for file in self.files:
+            if os.path.exists(last_good(file.path)):
+                self.module.atomic_move(last_good(file.path), file.path)
+            elif file in self.made:
+                os.unlink(file.path)
+        self.drop_in.put_back()
+        if text is not None:
+            self._write(text)
+        self._tell_systemd("stop", "reset-failed", *(["start"] if running else []))
+        outcome = "What it had before is back"
+        if not running:
+            return f"{outcome}, and it is stopped, as it was."
+        why = self._why_silent()
+        if why:
+            return f"{outcome}, and it does not start with that either: {why}."
+        self._accept()
+        return f"{outcome}, and it runs with that again."
 
     def _why_silent(self) -> str:
         deadline, why = time.monotonic() + self.timeout, "it does not answer"
@@ -550,6 +595,12 @@ class Sentinel:
             found.append((drop_in.path, drop_in.installed, drop_in.wanted))
         lines = [{"before_header": what, "after_header": what, "before": before, "after": after} for what, before, after in found]
         return lines + [file.difference() for file in renewed]
+
+    def _tell_systemd(self, *verbs: str) -> None:
+        """What comes of it is seen in the service, and said by its log."""
+        for verb in verbs:
+            with contextlib.suppress(SystemdError):
+                self.systemd.systemctl(verb, [self.service])
 
     def _state(self) -> UnitState:
         return self.systemd.show([self.service])[self.service]

@@ -29,6 +29,11 @@ options:
     description: How many replicas in good order each of them must have.
     type: int
     default: 1
+  alone:
+    description: Those of O(names) all of whose other servers are lost. They need no replica, and a warning says that they have none.
+    type: list
+    elements: str
+    default: []
   sentinels:
     description:
       - How many Sentinels there are. Given that, the module waits up to ten seconds for a word of each of the others, so that it
@@ -122,12 +127,14 @@ def main() -> None:
             "path": {"type": "path", "default": "/etc/redis/sentinel.conf"},
             "names": {"type": "list", "elements": "str", "required": True},
             "replicas": {"type": "int", "default": 1},
+            "alone": {"type": "list", "elements": "str", "default": []},
             "sentinels": {"type": "int", "default": 1},
             "timeout": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
     options = module.params
+    replicas = {name: 0 if name in options["alone"] else options["replicas"] for name in options["names"]}
     text, begun, found = read(options["path"]) or "", time.monotonic(), {}
     while True:
         known: dict[str, list[dict[str, str]]] = {}
@@ -136,7 +143,7 @@ def main() -> None:
             problems = ["no Sentinel answers"]
             if client:
                 with client:
-                    problems = list(filter(None, (trouble(client, name, options["replicas"]) for name in options["names"])))
+                    problems = list(filter(None, (trouble(client, *wanted) for wanted in replicas.items())))
                     if not problems:
                         found = {name: ":".join(client.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)) for name in options["names"]}
                         known = {name: others(client, name) for name in options["names"]}
@@ -152,6 +159,8 @@ def main() -> None:
             msg=f"The Sentinel of this host could carry out no failover, for {options['timeout']} seconds: {'; '.join(problems)}. Look at: do the "
                 "Sentinels reach each other and the servers (firewall, redis_sentinel_address), and have all of them the same passwords?"
         )
+    for name in options["alone"]:
+        module.warn(f"{name}: there is no other server left that could take the place of the primary.")
     replaced = [name for name, entries in known.items() if any(map(was_replaced, entries))]
     module.exit_json(changed=False, primaries=found, replaced=replaced)
 

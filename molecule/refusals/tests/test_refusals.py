@@ -389,9 +389,6 @@ CASES = [
     # Inventory
     Case("no_redis", ["inventory group redis has no host"], groups={"redis": [], "celery_worker": ["ubuntu2404", "rhel9"]}),
     Case("no_worker", ["inventory group celery_worker has no host"], groups={"redis": ["ubuntu2404", "rhel9"], "celery_worker": []}),
-    Case("unsupported_system", ["SUSE", "does not know", "RHEL 9"],
-         {"ansible_facts": {"os_family": "Suse", "distribution": "SUSE", "distribution_version": "15.6",
-                            "distribution_major_version": "15"}}),
     # Pools and units of workers
     Case("autoscale_in_threads", ["autoscale", "pool threads", "neither grow nor shrink", "prefork or gevent or eventlet"],
          worker(pool="threads", autoscale={"max": 8, "min": 2})),

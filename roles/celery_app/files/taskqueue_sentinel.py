@@ -94,11 +94,16 @@ def without_secrets(pool) -> str:
 
 
 def as_results_are_stored(call):
-    """Tries again as long as Celery does when it stores a result. To count a part twice counts it once: it has a place in a sorted set."""
+    """Tries again without end, as Celery does when it stores a result.
+
+    To count a part twice counts it once where it has a place in a sorted set; in a list, which result_chord_ordered: false makes of it, the number
+    of all would never be met. Celery itself catches what fails when the last part was counted, and then the chord has failed.
+    """
 
     @wraps(call)
     def on_chord_part_return(self, *args, **options):
-        return self.ensure(partial(call, self, **options), args)
+        counted = partial(call, self, **options)
+        return self.ensure(counted, args, max_retries=None) if self._chord_zset else counted(*args)
 
     return on_chord_part_return
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.taskqueue.stack.molecule.shared.certificates import Authority
 
-from .templating import evaluate, holds, task
+from .templating import evaluate, holds, load, task
 
 CELERY_APP = ("celery_app/defaults/main.yml", "celery_app/vars/main.yml")
 REDIS = ("redis/defaults/main.yml", "redis/vars/main/main.yml")
@@ -35,6 +35,46 @@ def test_results_go_through_sentinels_as_the_broker_does() -> None:
 @pytest.mark.parametrize("backend", ["redis://cache/1", "rpc://", "db+postgresql://results/x"])
 def test_a_result_backend_of_one_s_own_is_spoken_to_as_it_says(backend: str) -> None:
     assert set(settings(celery_app_result_backend=backend)) == {"broker_transport_options", "broker_use_ssl"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "theirs"),
+    [
+        ("sentinel://elsewhere:26379/0", True),
+        ("sentinel://:192.0.2.1@elsewhere:26379/192.0.2.1;sentinel://192.0.2.11:26379", True),
+        # These Sentinels, by another database.
+        ("sentinel://:pass@192.0.2.1:26379/3;sentinel://:pass@192.0.2.2:26379/3", False),
+        ("sentinel://192.0.2.2", False),
+        ("sentinel://[192.0.2.2]:26379", False),
+        ("", False),
+    ],
+)
+def test_sentinels_of_somebody_else_are_told_no_password_of_these(backend: str, theirs: bool) -> None:
+    found = settings(celery_app_result_backend=backend)
+    assert ("result_backend_transport_options" not in found) is theirs
+    assert str(found).count("s3cret") == (1 if theirs else 2)
+
+
+@pytest.mark.parametrize(("name", "refused"), [("redis2", False), ("redis3", True)])
+def test_refuses_a_server_that_nobody_watches_any_more(name: str, refused: bool) -> None:
+    refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
+    condition = next(each for each in refuse["__celery_app_problems"] if "no Sentinel watches" in each)
+    hosts = {name: {**its, "redis_bind": ["0.0.0.0"]} for name, its in HOSTS.items()}
+    given = {"groups": GROUPS, "hostvars": hosts, "inventory_hostname": "worker1", "celery_app_redis_host": name, "celery_app_broker_url": ""}
+    said = str(evaluate(condition, *CELERY_APP, **given) or "").strip()
+    assert bool(said) is refused, said
+    assert not refused or "celery_app_redis_host is redis3" in said and "redis1, redis2" in said
+
+
+@pytest.mark.parametrize(("primary", "shared"), [("mymaster", "worker2"), ("second", "")])
+def test_servers_of_one_primary_are_one_database(primary: str, shared: str) -> None:
+    groups = {**GROUPS, "celery_worker": ["worker1", "worker2"]}
+    hosts = {**HOSTS, "redis2": {**HOSTS["redis2"], "redis_primary_name": primary}, "worker1": {}, "worker2": {"celery_app_redis_host": "redis2"}}
+    given = {"groups": groups, "hostvars": hosts, "inventory_hostname": "worker1", "role_path": "", "celery_app_redis_host": "redis1"}
+    assert str(evaluate("{{ __celery_app_sharing }}", *CELERY_APP, **given) or "").strip() == shared
+    # Without Sentinels each is a server of its own.
+    groups = {**groups, "redis_sentinel": []}
+    assert str(evaluate("{{ __celery_app_sharing }}", *CELERY_APP, **{**given, "groups": groups}) or "").strip() == ""
 
 
 @pytest.mark.parametrize(
@@ -110,6 +150,21 @@ def problems(one_host: dict | None = None, **variables: object) -> str:
     return evaluate(refuse["ansible.builtin.fail"]["msg"], *SENTINEL, **given) if holds(refuse["when"], *SENTINEL, **given) else ""
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "asked"),
+    [
+        ("yes", "yes", "yes"), (True, "yes", "yes"), (False, "no", "no"), ("optional", "optional", "optional"), (None, None, "no"),
+        # Workers of both ask these Sentinels.
+        ("yes", None, "optional"), ("yes", False, "optional"),
+    ],
+)
+def test_a_sentinel_asks_of_clients_what_all_of_them_have(one: object, other: object, asked: str) -> None:
+    hosts = {"redis1": {}, "redis2": {"redis_primary_name": "second"}}
+    for its, value in zip(hosts.values(), (one, other)):
+        its.update({} if value is None else {"redis_tls_auth_clients": value})
+    assert evaluate("{{ __redis_sentinel_tls_clients }}", *SENTINEL, groups=GROUPS, hostvars=hosts) == asked
+
+
 def test_refuses_nothing_that_works() -> None:
     assert problems() == ""
     assert problems(**certificate_for("server client"), redis_tls_port=6380, redis_tls_auth_clients="yes") == ""
@@ -125,9 +180,8 @@ def test_a_name_that_stands_for_loopback_on_its_own_host_is_no_problem_where_tha
     ("one_host", "variables", "words"),
     [
         # As Debian's installer and cloud-init write it.
-        ({}, {"redis_address": "redis1.example.com", "redis_bind": ["127.0.0.1", "192.0.2.1"]},
-         ["redis_sentinel_address is redis1.example.com", "redis_address is redis1.example.com", "takes for 127.0.1.1 (/etc/hosts)", "to redis_bind"]),
-        ({}, {"redis_sentinel_address": "redis1.example.com", "redis_sentinel_bind": ["localhost", "192.0.2.1"]}, ["to redis_sentinel_bind"]),
+        ({}, {"redis_sentinel_address": "redis1.example.com", "redis_sentinel_bind": ["localhost", "192.0.2.1"]},
+         ["redis_sentinel_address is redis1.example.com", "takes for 127.0.1.1 (/etc/hosts)", "add 127.0.1.1 to redis_sentinel_bind"]),
         ({"redis_replication": False}, {}, ["redis_replication is false (redis2)", "take the place"]),
         ({"redis_tls_port": 6380, "redis_primary_name": "second"}, {}, ["redis_tls_port is set on 1 of the 3 servers", "the whole group redis"]),
         ({}, {**certificate_for("server"), "redis_tls_port": 6380, "redis_tls_auth_clients": "yes"},
@@ -138,6 +192,48 @@ def test_a_name_that_stands_for_loopback_on_its_own_host_is_no_problem_where_tha
 def test_refuses_what_would_be_down_for_a_sentinel(one_host: dict, variables: dict, words: list[str]) -> None:
     said = problems(one_host, **variables)
     assert [word for word in words if word not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("variables", "refused"),
+    [
+        ({}, True),
+        ({"redis_bind": ["0.0.0.0"]}, False),
+        ({"redis_bind": ["127.0.0.1", "127.0.1.1", "192.0.2.1"]}, False),
+        ({"redis_bind": ["localhost", "192.0.2.1"], "__redis_host": {"addresses": {"redis1.example.com": "127.0.0.1"}}}, False),
+        ({"__redis_host": {"addresses": {"redis1.example.com": "192.0.2.1"}}}, False),
+        ({"__redis_host": {"addresses": {}}}, False),
+        # Nobody calls it by that.
+        ({"redis_replication": False}, False),
+    ],
+)
+def test_refuses_a_name_that_a_server_itself_takes_for_loopback(variables: dict, refused: bool) -> None:
+    """As Debian's installer and cloud-init write it, also where the Sentinels are elsewhere."""
+    refuse = task("redis/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
+    condition = next(each for each in refuse["__redis_problems"] if "itself takes for" in each)
+    given = {
+        "groups": GROUPS, "hostvars": HOSTS, "redis_address": "redis1.example.com", "redis_bind": ["127.0.0.1", "192.0.2.1"], "redis_password": "s3cret",
+        "__redis_host": {"addresses": {"redis1.example.com": "127.0.1.1"}}, "__redis_version": "7.0.15", **variables,
+    }
+    said = str(evaluate(condition, *REDIS, **given) or "").strip()
+    assert bool(said) is refused, said
+    assert not said or "add 127.0.1.1 to redis_bind" in said
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables", "names"),
+    [
+        ({"redis": ["redis1"], "redis_sentinel": ["s1"]}, {}, ["redis1.example.com"]),
+        ({"redis": ["redis1"]}, {"redis_replication": True}, ["redis1.example.com"]),
+        # A name server that is away would be waited for.
+        ({"redis": ["redis1"]}, {}, []),
+        ({"redis": ["redis2"], "redis_sentinel": ["redis1"]}, {}, []),
+    ],
+)
+def test_a_name_is_looked_up_where_somebody_calls_by_it(groups: dict, variables: dict, names: list) -> None:
+    (ask,) = (each for each in load("redis/tasks/set_vars.yml") if "taskqueue.stack.host_facts" in each)
+    found = evaluate(ask["taskqueue.stack.host_facts"]["names"], *REDIS, **{"groups": groups, "redis_address": "redis1.example.com", **variables})
+    assert found == names
 
 
 @pytest.mark.parametrize(

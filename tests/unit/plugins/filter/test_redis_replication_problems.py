@@ -76,13 +76,22 @@ def test_only_the_primary_to_be_is_held_up() -> None:
     assert problems(everybody(AWAY, "redis2 redis3"), own="redis2") == []
 
 
+def test_of_all_hosts_without_one() -> None:
+    hosts = {**everybody(AWAY, "redis2 redis3"), "redis2": said(AWAY, problem="no.")}
+    (one, other) = problems(hosts, own="")
+    assert "redis1 is the primary that others follow" in one
+    assert other == "redis2: no."
+
+
 @pytest.mark.parametrize(
     ("primary", "mine", "source", "words"),
     [
         ("7.0.15", "6.2.14", "servers", ["redis1 is the primary and runs 7.0.15, and redis2 has 6.2.14", "taskqueue.stack.upgrade", "redis_module_stream"]),
         ("8.0.2", "7", "servers", ["runs 8.0.2", "has 7"]),
         ("7.0.15", "7.0.4", "servers", []),
-        ("6.2.14", "7.0.15", "servers", []),
+        ("6.2.14", "7.0.15", "servers", ["redis1 is the primary and runs 6.2.14, and redis2 has 7.0.15", "after a failover to redis2", "taskqueue.stack.upgrade"]),
+        ("6.2.14", "7", "sentinels", ["runs 6.2.14, and redis2 has 7:"]),
+        ("7.0.15", "7", "servers", []),
         # Of what a module stream is going to bring, the first number is known.
         ("7.2.4", "7", "servers", []),
         ("7.2.4", "0", "servers", []),
@@ -91,7 +100,7 @@ def test_only_the_primary_to_be_is_held_up() -> None:
     ],
 )
 def test_an_older_server_does_not_follow_a_newer(primary: str, mine: str, source: str, words: list[str]) -> None:
-    nodes = [seen("redis1", source == "servers", 5, version=primary), seen("redis2")]
+    nodes = [seen("redis1", source != "inventory", 5, version=primary), seen("redis2")]
     hosts = {"redis1": said(nodes, version=primary, source=source, has_data=True), "redis2": said(nodes, version=mine, source=source)}
     found = problems(hosts, own="redis2")
     assert bool(found) == bool(words), found

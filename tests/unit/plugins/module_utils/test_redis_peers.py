@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers impor
     Refusal,
     Word,
     ask,
+    ask_at_home,
     ask_sentinel,
     find,
     hear,
@@ -129,6 +131,28 @@ def test_who_lets_nobody_in_is_not_taken_for_somebody_who_is_away() -> None:
     # By now it is away.
     seen = ask(Peers((), [("wrong",)]), there)
     assert (seen["answers"], seen["refuses"], seen["error"]) == (False, False, "Connection refused")
+
+
+def test_who_shows_an_expired_certificate_is_not_taken_for_somebody_who_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(_self: Peers, _node: Node) -> None:
+        error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)")
+        error.verify_message = "certificate has expired"
+        raise error
+
+    monkeypatch.setattr(Peers, "connect", connect)
+    seen = ask(Peers((), []), Node("redis1", "192.0.2.1", 6379))
+    assert (seen["answers"], seen["distrusted"], seen["error"]) == (False, True, "certificate has expired")
+
+
+def test_who_does_not_run_says_nothing_at_home_either(tmp_path: Path) -> None:
+    seen = {"name": "redis1", "answers": False, "error": "refused"}
+    path = tmp_path / "redis.conf"
+    assert ask_at_home(seen, (), str(path)) is seen
+    with Server(behind("", config_file="/etc/other.conf", process_id=7)) as server:
+        path.write_text(f"port {server.port}\nbind 127.0.0.1\n", encoding="utf-8")
+        # It is there, and belongs to another file.
+        assert ask_at_home(seen, (), str(path)) is seen
+    assert ask_at_home(seen, (), str(path)) is seen
 
 
 def test_a_sentinel_says_where_the_primary_is() -> None:

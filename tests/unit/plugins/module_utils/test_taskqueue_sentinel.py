@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kombu
@@ -220,20 +220,35 @@ def test_what_the_sentinels_did_not_say_is_told_without_their_password() -> None
     assert "s3cret" not in str(error.value) and f"host=127.0.0.1, port={port}" in str(error.value)
 
 
-def test_a_part_of_a_chord_is_counted_when_there_is_a_primary_again(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
-    calls: list[tuple] = []
+def away_for(times: int) -> Callable:
+    """Stands in for RedisBackend.on_chord_part_return: the primary is away that many times."""
 
     def count(_backend: RedisBackend, *args: object, **options: object) -> str:
-        calls.append((args, options))
-        if len(calls) < 3:
+        count.calls.append((args, options))
+        if len(count.calls) <= times:
             raise redis.exceptions.ConnectionError("No master found for 'mymaster'")
         return "counted"
 
-    backend = RedisBackend(app=Celery(), url="redis://127.0.0.1:1")
+    count.calls = []
+    return count
+
+
+def test_a_part_of_a_chord_is_counted_when_there_is_a_primary_again(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes. Celery's own retry_policy gives up after 20 times."""
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda _seconds: None)
+    backend, count = RedisBackend(app=Celery(), url="redis://127.0.0.1:1"), away_for(30)
     assert module.as_results_are_stored(count)(backend, "request", "SUCCESS", 1, propagate=True) == "counted"
-    assert calls == [(("request", "SUCCESS", 1), {"propagate": True})] * 3
+    assert count.calls == [(("request", "SUCCESS", 1), {"propagate": True})] * 31
     assert RedisBackend.on_chord_part_return.__wrapped__
+
+
+def test_a_part_that_would_be_counted_twice_is_counted_once(module: object) -> None:
+    app = Celery(broker="redis://127.0.0.1:1", backend="redis://127.0.0.1:1")
+    app.conf.update(result_backend_transport_options={"result_chord_ordered": False})
+    count = away_for(1)
+    with pytest.raises(redis.exceptions.ConnectionError):
+        module.as_results_are_stored(count)(app.backend, "request", "SUCCESS", 1)
+    assert len(count.calls) == 1
 
 
 def test_a_result_is_stored_when_there_is_a_primary_again(module: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.taskqueue.stack.plugins.modules import host_facts
 
 
@@ -68,9 +73,22 @@ def test_states_of_packages(family: str, program: str, output: str, expected: di
     assert machine.asked[0][-len(names) - 1:] == ["--", *names]
 
 
-def test_no_question_without_names_and_on_an_unknown_system() -> None:
+def test_no_question_without_names() -> None:
     assert host_facts.package_states(Machine({}), "Debian", []) == {}
-    assert host_facts.package_states(Machine({}), "Suse", ["git"]) == {}
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, **arguments: object) -> dict:
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    with pytest.raises(SystemExit):
+        host_facts.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_system_that_no_role_knows_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(host_facts, "system", lambda: {"os_family": "Suse", "distribution": "SLES", "distribution_version": "15.6"})
+    result = run(monkeypatch, capsys)
+    assert result["failed"] and re.search("SLES 15.6, which taskqueue.stack does not know.*RHEL 9", result["msg"])
 
 
 def test_a_version_is_that_of_a_program_that_starts() -> None:
@@ -80,6 +98,12 @@ def test_a_version_is_that_of_a_program_that_starts() -> None:
 
 def test_accounts_are_looked_for_where_the_machine_looks() -> None:
     assert host_facts.account_groups(["root", "nobody-of-that-name"]) == {"root": "root"}
+
+
+def test_files_are_looked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    monkeypatch.setattr(host_facts, "system", lambda: {"os_family": "Debian"})
+    (tmp_path / "redis.key").touch()
+    assert run(monkeypatch, capsys, files=[f"{tmp_path}/redis.key", f"{tmp_path}/redis.crt"])["files"] == [f"{tmp_path}/redis.key"]
 
 
 def test_names_are_looked_up_as_the_machine_does() -> None:

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.taskqueue.stack.plugins.module_utils import _unit_records
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, UnitState
 from ansible_collections.taskqueue.stack.plugins.modules import redis_sentinel
 from ansible_collections.taskqueue.stack.plugins.modules.redis_sentinel import (
@@ -160,6 +163,9 @@ class Client:
     def __exit__(self, *_unused: object) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def version(self) -> str:
         return self.running
 
@@ -187,13 +193,19 @@ def sentinel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client) ->
     monkeypatch.setattr(Systemd, "show", lambda _self, units: {unit: STATE for unit in units})
     monkeypatch.setattr(Sentinel, "_connect", lambda _self, _state: client)
     monkeypatch.setattr(redis_sentinel, "REDISCOVERY", 1)
+    monkeypatch.setattr(_unit_records, "RECORDS", str(tmp_path / "records"))
 
-    def make(**changes: object) -> Sentinel:
+    def make(files: Sequence[dict] = (), check_mode: bool = True, **changes: object) -> Sentinel:
         params = {
-            "path": str(path), "service": "redis-sentinel", "timeout": 1, "primaries": [{**PRIMARY, **changes}], "files": [], "drop_in": "",
-            "enabled": True, "sentinels": [{"name": f"redis{number}", "host": f"192.0.2.{number + 10}", "port": 26379} for number in (1, 2, 3)],
+            "path": str(path), "service": "redis-sentinel", "timeout": 1, "primaries": [{**PRIMARY, **changes}], "drop_in": "",
+            "files": [dict(each) for each in files], "owner": "redis", "group": "redis", "enabled": True,
+            "sentinels": [{"name": f"redis{number}", "host": f"192.0.2.{number + 10}", "port": 26379} for number in (1, 2, 3)],
         }
-        module = SimpleNamespace(params=params, check_mode=True, run_command=None, atomic_move=None)
+        unchanged = {f"set_{what}_if_different": lambda *_args: False for what in ("mode", "owner", "group", "fs_attributes")}
+        module = SimpleNamespace(
+            params=params, check_mode=check_mode, tmpdir=str(tmp_path), no_log_values=set(), run_command=lambda _command: (0, "", ""),
+            atomic_move=os.replace, preserved_copy=shutil.copy2, load_file_common_arguments=lambda _params, path: path, **unchanged,
+        )
         return Sentinel(module, CONTENT)
 
     return make
@@ -249,6 +261,26 @@ def test_forgets_who_left_while_the_primary_is_well(sentinel: Callable, client: 
     assert client.told == told
 
 
+@pytest.mark.parametrize(
+    ("server", "told"),
+    [
+        ({"ip": "192.0.2.1", "port": "6379", "flags": "slave"}, [("RESET", "mymaster")]),
+        # An old primary that is away: nobody else has it in a list, and who has forgotten it does not demote it when it comes back.
+        ({"ip": "192.0.2.1", "port": "6379", "flags": "s_down,slave,disconnected"}, []),
+        ({"ip": "192.0.2.1", "port": "6379", "flags": "slave,disconnected"}, []),
+        # Who left is who is to be forgotten.
+        ({"ip": "192.0.2.4", "port": "6379", "flags": "s_down,slave,disconnected"}, [("RESET", "mymaster")]),
+    ],
+)
+def test_forgets_nobody_while_a_server_of_the_inventory_is_away(sentinel: Callable, client: Client, server: dict, told: list) -> None:
+    client.sentinels.append(pair(**STRANGER))
+    client.replicas = [pair(**server)]
+    # What is there again in the end: the servers are not what this is about.
+    client.forgets = lambda: setattr(client, "sentinels", client.sentinels[:1])
+    sentinel()._tell()
+    assert client.told == told
+
+
 def test_goes_on_when_it_has_found_the_others_again(sentinel: Callable, client: Client) -> None:
     client.sentinels.append(pair(**STRANGER))
     back = []
@@ -271,3 +303,47 @@ def test_stops_the_run_when_it_does_not_find_the_others_again(sentinel: Callable
     with pytest.raises(Problem) as problem:
         sentinel()._tell()
     assert missing in str(problem.value) and "it can promote nobody" in str(problem.value)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    path = tmp_path / "tls/sentinel.crt"
+    path.parent.mkdir()
+    path.write_text("the old one", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def verbs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What systemd is told."""
+    told: list[str] = []
+    monkeypatch.setattr(Systemd, "systemctl", lambda _self, verb, _units=None: told.append(verb))
+    return told
+
+
+def test_a_renewal_that_was_cut_off_is_finished(sentinel: Callable, certificate: Path, verbs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [{"path": str(certificate), "content": "the new one", "src": None, "mode": "0640"}]
+
+    def cut_off(_self: Sentinel, running: bool) -> None:
+        raise Problem("stopped by SIGTERM")
+
+    with monkeypatch.context() as patched, pytest.raises(Problem):
+        patched.setattr(Sentinel, "_start", cut_off)
+        sentinel(files, check_mode=False).run()
+    # The file is the new one by now, and the Sentinel has the old one still.
+    assert (certificate.read_text(encoding="utf-8"), verbs) == ("the new one", [])
+    assert sentinel(files).run()["restart_reasons"] == [str(certificate)]
+    result = sentinel(files, check_mode=False).run()
+    assert (result["changed"], result["restarted"], "start" in verbs) == (True, True, True)
+    assert sentinel(files).run()["changed"] is False
+    assert list(certificate.parent.iterdir()) == [certificate]
+
+
+def test_what_sentinel_does_not_start_with_is_put_back(sentinel: Callable, certificate: Path, verbs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    key = certificate.with_name("sentinel.key")
+    files = [{"path": str(path), "content": "what no Sentinel reads", "src": None, "mode": "0400"} for path in (certificate, key)]
+    monkeypatch.setattr(Sentinel, "_why_silent", lambda _self: "" if certificate.read_text(encoding="utf-8") == "the old one" else "it ended again")
+    with pytest.raises(Problem, match="did not start: it ended again.*What it had before is back, and it runs with that again"):
+        sentinel(files, check_mode=False).run()
+    assert (list(certificate.parent.iterdir()), certificate.read_text(encoding="utf-8")) == ([certificate], "the old one")
+    assert verbs[-3:] == ["stop", "reset-failed", "start"]

@@ -97,6 +97,15 @@ def test_says_why_no_failover_would_come_about(sentinel: Sentinel, state: dict, 
     assert "redis_sentinel_address" in result["msg"]
 
 
+def test_who_is_the_last_one_left_needs_no_replica(sentinel: Sentinel) -> None:
+    sentinel.replicas = [replica("slave,s_down,disconnected", "err")]
+    assert sentinel.ask()["failed"]
+    result = sentinel.ask(alone=["mymaster"])
+    assert "failed" not in result
+    (warning,) = result["warnings"]
+    assert "mymaster: there is no other server left" in str(warning)
+
+
 def test_waits_until_the_sentinels_have_found_each_other(sentinel: Sentinel) -> None:
     sentinel.quorum = "NOQUORUM 1 usable Sentinels."
     asked = []
