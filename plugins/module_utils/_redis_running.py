@@ -60,15 +60,17 @@ def connect(
     login: tuple[str, ...],
     process_id: int | None,
     path: str,
+    earlier: tuple[str, ...] = (),
 ) -> RedisClient | None:
     """A connection with the server of `path`; None when nothing answers anywhere.
 
     More than one configuration, because a run that was cut off may have left a server that is older than its file.
+    `earlier` is the login that was valid before, where no configuration suggests it.
     With a process id (of the service), that process alone is the one. Without, the server that names `path` as its file.
     """
     places = dict.fromkeys(place for directives in configurations for place in endpoints(directives) if _is_here(place))
     suggested = [found for directives in configurations for found in logins(directives)]
-    words = list(dict.fromkeys([*([login] if login else []), (), *suggested]))
+    words = list(dict.fromkeys([*([login] if login else []), (), *suggested, *([earlier] if earlier else [])]))
     renamed = {item.args[0].lower(): item.args[1] for item in configurations[0] if item.name == "rename-command" and len(item.args) == 2}
     silent, strange, refused = [], [], []
     for place in places:

@@ -163,6 +163,8 @@ notes:
     loads no modules.
   - While a start with a new file is still to come, the file of the last one lies beside it with C(.last-good) at the end of
     its name. So does that of each of O(files) until the server has read the new one.
+  - When nothing in O(content) says how this module logs in (the ACL file has hashes alone), the last login lies beside it, for root alone, with
+    C(.login) at the end of its name, so that the password can change.
   - In check mode, files that O(content) names (certificates, ACL) may be missing, as an earlier task would have made them.
   - C(dir) is made when it is missing and its parent is there, and an empty directory of somebody else's becomes O(user)'s.
   - In check mode, ports and C(dir) are looked at even before Redis is installed.
@@ -286,6 +288,7 @@ path:
 
 import contextlib
 import errno
+import json
 import os
 import pwd
 import re
@@ -317,7 +320,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._redis_plan import
     make_plan,
     user_steps,
 )
-from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_running import NotFound, connect, logins
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_throwaway import (
     DATA_PLACES,
     Meaning,
@@ -374,6 +377,7 @@ class RedisConfig:
         self.user = options["user"] or options["owner"] or "redis"
         self.timeout = options["timeout"]
         self.login = tuple(word for word in (options["login_user"], options["login_password"]) if word)
+        self.earlier = tuple(json.loads(read(login_path(self.path)) or "[]"))
         self.service = options["service"]
         self.systemd = Systemd(module.run_command)
         self.known_service: UnitState | None = None
@@ -396,7 +400,7 @@ class RedisConfig:
         self.named = named_files(module, module.params["files"])
         self.made: list[NamedFile] = []
         known = [text for file in self.files for text in (file.before, file.after) if text] + [content, self.texts.last_good or ""]
-        self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]))
+        self.mask = Masker(set().union(*map(secrets, known)) | set(self.login[-1:]) | set(self.earlier[-1:]))
         self.wanted = Meaning({}, {}, [])
         self.kernel: Kernel | None = None
         # What has to be done for the data directory.
@@ -476,6 +480,7 @@ class RedisConfig:
             result["running"] = True
         elif not waits:
             self._accept()
+        self._remember_login()
         if self._to_enable():
             self.systemd.systemctl("enable" if self.module.params["enabled"] else "disable", [self.service])
         if self.service:
@@ -487,7 +492,7 @@ class RedisConfig:
     def _is_unfinished(self) -> bool:
         """Whether a run that was cut off has left what only another run clears away."""
         paths = [self.path, *(file.path for file in self.named)]
-        return any(os.path.exists(last_good(path)) for path in paths) or bool(self.drop_in and self.drop_in.is_unproven)
+        return self.earlier != self._login_to_remember() or any(os.path.exists(last_good(path)) for path in paths) or bool(self.drop_in and self.drop_in.is_unproven)
 
     def _compare(self, present: Meaning | None) -> None:
         """Finds out which files differ in what they mean to this server."""
@@ -683,12 +688,29 @@ class RedisConfig:
                 "(redis_password in the role redis; login_user with it, where the default user is off), or stop what else has the port."
             ) from error
 
+    def _login_to_remember(self) -> tuple[str, ...]:
+        """The one by which the next run gets in when it comes with a changed password, where no configuration suggests it."""
+        return () if self.login in logins(parse(self.target)) else self.login
+
+    def _remember_login(self) -> None:
+        path, wanted = login_path(self.path), self._login_to_remember()
+        if wanted == self.earlier:
+            return
+        if not wanted:
+            os.unlink(path)
+            return
+        # Nobody but root, from the first moment on.
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+        with open(handle, "w", encoding="utf-8") as stream:
+            json.dump(wanted, stream)
+        os.replace(temporary, path)
+
     def _find(self) -> RedisClient | None:
         process_id = self._state().pid if self.service else None
         if process_id == 0:
             return None
         texts = [text for text in (self.texts.installed, self.texts.last_good, self.target) if text is not None]
-        return connect([parse(text) for text in texts], self.login, process_id, self.path)
+        return connect([parse(text) for text in texts], self.login, process_id, self.path, self.earlier)
 
     def _plan(self, proof: ThrowAway, client: RedisClient) -> Plan:
         try:
@@ -1069,6 +1091,11 @@ def is_replicating(now: dict[str, str], before: dict[str, str]) -> bool:
     if now.get("role") == "slave":
         return now["master_link_status"] == "up" or before.get("master_link_status") == "down"
     return replicas(now) >= replicas(before)
+
+
+def login_path(path: str) -> str:
+    """Where the login is kept that no configuration suggests."""
+    return f"{path}.login"
 
 
 def last_good(path: str) -> str:

@@ -66,6 +66,17 @@ def test_refuses_a_server_that_nobody_watches_any_more(name: str, refused: bool)
     assert not refused or "celery_app_redis_host is redis3" in said and "redis1, redis2" in said
 
 
+@pytest.mark.parametrize(("name", "sentinels", "refused"), [("redis1", [], True), ("redis2", [], False), ("redis1", ["redis1"], False)])
+def test_refuses_a_replica_as_the_broker_where_nobody_says_who_the_primary_is(name: str, sentinels: list[str], refused: bool) -> None:
+    refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
+    condition = next(each for each in refuse["__celery_app_problems"] if "a replica of" in each)
+    hosts = {each: {**its, "redis_bind": ["0.0.0.0"], "__redis_replication_info": {"primary": "redis2"}} for each, its in HOSTS.items()}
+    given = {"groups": {**GROUPS, "redis_sentinel": sentinels}, "hostvars": hosts, "celery_app_redis_host": name, "celery_app_broker_url": ""}
+    said = str(evaluate(condition, *CELERY_APP, **given) or "").strip()
+    assert bool(said) is refused, said
+    assert not refused or "write celery_app_redis_host: redis2" in said
+
+
 @pytest.mark.parametrize(("primary", "shared"), [("mymaster", "worker2"), ("second", "")])
 def test_servers_of_one_primary_are_one_database(primary: str, shared: str) -> None:
     groups = {**GROUPS, "celery_worker": ["worker1", "worker2"]}

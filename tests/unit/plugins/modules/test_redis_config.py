@@ -419,6 +419,30 @@ def test_the_default_user_goes_off_only_when_somebody_else_can_log_in(running: H
     assert not running.service(content, users=after, **login)["changed"]
 
 
+def test_a_password_that_no_file_holds_can_be_changed(running: Host) -> None:
+    content = running.content(f"aclfile {running.data / 'users.acl'}", "masteruser peer", "masterauth hunter55")
+    users = "user default off\nuser ops on >{} ~* &* +@all\nuser peer on >hunter55 +info +ping\n"
+    kept = running.path.with_name(running.path.name + ".login")
+
+    def run(password: str, **options: object) -> dict:
+        return running.service(content, users=users.format(password), login_user="ops", login_password=password, **options)
+
+    run("hunter22")
+    assert (json.loads(kept.read_text()), kept.stat().st_mode & 0o777) == (["ops", "hunter22"], 0o600)
+    assert run("hunter22", check=True)["in_force"]
+    assert run("hunter33")["applied"] == ["user ops"]
+    assert json.loads(kept.read_text()) == ["ops", "hunter33"]
+    # A run that was cut off before it noted that.
+    kept.write_text(json.dumps(["ops", "hunter22"]))
+    assert not run("hunter33", check=True)["in_force"]
+    assert not run("hunter33")["changed"]
+    assert json.loads(kept.read_text()) == ["ops", "hunter33"]
+    # Where redis.conf says it, there is no need.
+    content = running.content(f"aclfile {running.data / 'users.acl'}", "masteruser ops", "masterauth hunter33")
+    assert not run("hunter33").get("failed")
+    assert not kept.exists()
+
+
 def test_an_acl_file_goes_back_with_a_start_that_fails(running: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Host, "start", lambda host: None)
     aclfile = running.data / "users.acl"
