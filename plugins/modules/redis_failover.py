@@ -73,7 +73,8 @@ options:
         type: str
   timeout:
     description:
-      - Seconds for replicas to get what they lack before writes have to wait, and to follow the new primary afterwards.
+      - Seconds for replicas to get what they lack before writes have to wait, and afterwards to follow the new primary, and for all Sentinels
+        to hear of it.
       - Those for what is left when writes wait follow from Sentinel's C(down-after-milliseconds), as it may find the primary to be down
         meanwhile. At most they are two.
     type: int
@@ -293,11 +294,22 @@ class Failover:
                 # In an upgrade it is the next, and until then it may not understand what the new primary sends.
                 or (seen["link"] != "up" and release(seen["version"]) >= version)
             ]
-            if not astray:
+            # They tell each other every two seconds. Until then they send clients to the old one.
+            behind = [sentinel for sentinel in self.watchers if self._primary_of(sentinel) not in (None, after)]
+            if not astray and not behind:
                 return
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and astray:
                 raise Problem(f"{after} is the primary now, and {', '.join(map(str, astray))} did not follow it yet. Look at the log of Redis there.")
+            if time.monotonic() > deadline:
+                raise Problem(f"{after} is the primary now, and the Sentinels {', '.join(map(str, behind))} did not hear of it yet, so clients that ask them "
+                              "find none. See in their logs whether they reach the others.")
             time.sleep(0.2)
+
+    def _primary_of(self, sentinel: Node) -> Node | None:
+        with contextlib.suppress(OSError, RedisError):
+            address = ask_sentinel(self.sentinels, sentinel, self.name)
+            return find(self.nodes, *address) if address else None
+        return None
 
 
 class Fence:

@@ -342,6 +342,37 @@ def test_an_older_one_that_is_upgraded_next_need_not_understand_the_new_primary(
     assert servers.fail_over()["after"] == "redis2"
 
 
+@pytest.mark.parametrize(("late", "named"), [(3, False), (10**6, True)])
+def test_every_sentinel_has_heard_of_it_in_the_end(servers: Set, late: int, named: bool) -> None:
+    watch, left = servers.watch, [late]
+
+    def lag(name: str, words: list[str]) -> object:
+        if name == "sentinel2" and words[1:2] == ["GET-MASTER-ADDR-BY-NAME"] and servers.known == "redis2":
+            left[0] -= 1
+            if left[0] > 0:
+                return ["127.0.0.1", str(servers.servers["redis1"].port)]
+        return watch(name, words)
+
+    servers.watch = lag
+    if named:
+        with pytest.raises(Problem, match=r"redis2 .* is the primary now, and the Sentinels sentinel2 .* did not hear of it"):
+            servers.fail_over()
+    else:
+        assert (servers.fail_over()["after"], left) == ("redis2", [0])
+
+
+def test_a_sentinel_that_is_away_need_not_hear_of_it(servers: Set) -> None:
+    watch = servers.watch
+
+    def away(name: str, words: list[str]) -> object:
+        if name == "sentinel2":
+            raise HangUp
+        return watch(name, words)
+
+    servers.watch = away
+    assert servers.fail_over()["after"] == "redis2"
+
+
 def test_who_does_not_follow_is_named(servers: Set) -> None:
     servers.followers_follow = False
     with pytest.raises(Problem, match=r"redis2 .* is the primary now, and redis3 .* did not follow"):
