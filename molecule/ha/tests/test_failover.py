@@ -20,7 +20,7 @@ import testinfra
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 INVENTORY = PROJECT / ".cache/testbed/ha/inventory"
 REPORT = PROJECT / ".cache/ha-report.json"
-SERVERS, WORKERS = ("redis1", "redis2", "redis3"), ("worker1", "worker2")
+SERVERS, WORKERS, DEBIANS = ("redis1", "redis2", "redis3"), ("worker1", "worker2"), ("redis1", "redis3")
 SENTINEL_PASSWORD = "ha/sentinel pass"
 TASKS, PER_SECOND = 5000, 70
 # Seconds: until something happens, how long it lasts, and how long what is on its way may take. Taken tasks are given back after 30.
@@ -105,7 +105,11 @@ def hand_over(_server: str) -> None:
 
 
 def upgrade(_server: str) -> None:
+    """To newer packages where the system lets one make them; the others restart."""
+    newer = {host: output_of(host, (PROJECT / "molecule/ha/newer-packages.sh").read_text(encoding="utf-8")).splitlines()[-1] for host in DEBIANS}
     playbook("taskqueue.stack.upgrade", redis_upgrade_restart=True)
+    for host, version in newer.items():
+        assert output_of(host, "dpkg-query --show --showformat='${Version}' redis-server") == version
 
 
 def lose_a_sentinel(server: str) -> None:

@@ -267,3 +267,16 @@ def test_refuses_a_primary_that_nobody_watches(options: dict, variables: dict, w
     names = {name: value for name, value in refuse.items() if name.startswith(("__celery_app_primary", "__celery_app_sentinel"))}
     said = str(evaluate(condition, *CELERY_APP, **{**names, "groups": GROUPS, "hostvars": hosts, **given}) or "").strip()
     assert [word for word in words if word not in said] == [] and bool(said) is bool(words), said
+
+
+@pytest.mark.parametrize(("name", "sentinels", "updated"), [("redis1", ["s1"], False), ("s1", ["s1"], False), ("worker1", ["s1"], True), ("redis1", [], True)])
+def test_what_fails_over_is_not_updated_all_at_once(name: str, sentinels: list[str], updated: bool) -> None:
+    groups = {"redis": ["redis1"], "redis_sentinel": sentinels}
+    given = {"groups": groups, "inventory_hostname": name, "celery_app_os_update": True}
+    assert evaluate("{{ __celery_app_os_update | bool }}", *CELERY_APP, **given) is updated
+
+
+@pytest.mark.parametrize(("replicates", "installed", "updated"), [(True, "", True), (True, "v=7.0.15", False), (False, "v=7.0.15", True)])
+def test_servers_that_replicate_are_updated_in_turns(replicates: bool, installed: str, updated: bool) -> None:
+    given = {"redis_os_update": True, "redis_replication": replicates, "__redis_installed_version": installed}
+    assert evaluate("{{ __redis_os_update | bool }}", *REDIS, **given) is updated
