@@ -82,7 +82,7 @@ options:
         description: Its key, in the same two forms.
         type: str
   told:
-    description: What RV(told) is on other hosts. It counts where such a server is silent.
+    description: What RV(told) is on other hosts. It counts where such a server does not answer here, or refuses the login.
     type: list
     elements: dict
     default: []
@@ -138,7 +138,7 @@ nodes:
   type: list
   elements: dict
 told:
-  description: Of RV(nodes), this host's own where it has C(at_home).
+  description: Of RV(nodes), this host's own where it answers.
   returned: with O(own)
   type: list
   elements: dict
@@ -389,10 +389,15 @@ def has_role(nodes: list[Node], own: str, primary: str, me: dict, stored: Stored
 
 
 def survey(peers: Peers, nodes: list[Node], told: list[dict]) -> dict[str, dict]:
-    """What all of them say, and those that are silent have told their own hosts."""
+    """What all of them say, and those that do not answer here have told their own hosts."""
     with concurrent.futures.ThreadPoolExecutor(max(len(nodes), 1)) as pool:
         seen = {each["name"]: each for each in pool.map(lambda node: ask(peers, node), nodes)}
-    return {**seen, **{each["name"]: each for each in told if each["name"] in seen and is_silent(seen[each["name"]])}}
+    for each in (each for each in told if each["name"] in seen):
+        server = seen[each["name"]]
+        # One that refuses this login, and takes its own host's at the same address, has another password yet; elsewhere it were a stranger.
+        if not server["answers"] and not (server["refuses"] and each["at_home"]):
+            seen[each["name"]] = each
+    return seen
 
 
 def is_silent(server: dict) -> bool:
@@ -477,7 +482,8 @@ def main() -> None:
         if not own:
             break
         me = seen[own]
-        result["told"] = [me] if me["at_home"] else []
+        # Others may be silent to the rest, or have another password yet.
+        result["told"] = [me] if me["answers"] else []
         result["problem"] = moves(nodes, own, me, bool(files)) or problem or objection(nodes, own, primary, seen, stored, words, len(sentinels), name)
         result["in_step"] = is_in_step(nodes, own, primary, me)
         if (result["in_step"] and not result["problem"]) or time.monotonic() >= deadline:

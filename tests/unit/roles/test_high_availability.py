@@ -280,3 +280,12 @@ def test_what_fails_over_is_not_updated_all_at_once(name: str, sentinels: list[s
 def test_servers_that_replicate_are_updated_in_turns(replicates: bool, installed: str, updated: bool) -> None:
     given = {"redis_os_update": True, "redis_replication": replicates, "__redis_installed_version": installed}
     assert evaluate("{{ __redis_os_update | bool }}", *REDIS, **given) is updated
+
+
+@pytest.mark.parametrize("there", [[], ["/etc/ssl/ca.crt"]])
+def test_refuses_a_certificate_that_a_host_of_a_sentinel_lacks(there: list[str]) -> None:
+    refuse = next(each for each in load("redis_sentinel/tasks/assert.yml") if each["name"].startswith("Refuse"))["vars"]
+    condition = next(each for each in refuse["__redis_sentinel_problems"] if "no such file" in each)
+    given = {"redis_sentinel_tls_ca": "/etc/ssl/ca.crt", "__redis_sentinel_tls": True, "__redis_sentinel_host": {"files": there}}
+    said = str(evaluate(condition, "redis_sentinel/defaults/main.yml", "redis_sentinel/vars/main.yml", **given) or "").strip()
+    assert ("/etc/ssl/ca.crt" in said) is not bool(there), said

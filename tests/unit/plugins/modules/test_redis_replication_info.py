@@ -296,6 +296,13 @@ def test_what_a_silent_server_told_its_own_host_counts(monkeypatch: pytest.Monke
     assert seen == {"redis1": told["redis1"], "redis2": servers["redis2"], "redis3": servers["redis3"]}
 
 
+def test_a_server_with_its_former_password_is_known_by_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = named(primary(7), STRANGER, STRANGER)
+    monkeypatch.setattr(redis_replication_info, "ask", lambda _peers, node: servers[node.name])
+    told = named(primary(7), replica("192.0.2.1"), at_home(primary(5)))
+    assert survey(None, NODES, list(told.values())) == {"redis1": servers["redis1"], "redis2": told["redis2"], "redis3": servers["redis3"]}
+
+
 class Listening:
     """A server that has keys, on loopback alone."""
 
