@@ -155,7 +155,7 @@ def problems(one_host: dict | None = None, **variables: object) -> str:
     hosts["redis2"].update(one_host or {})
     given = {
         **refuse["vars"], "groups": {**GROUPS, "redis": list(HOSTS)}, "hostvars": hosts, **hosts["redis1"], "__redis_version": "7.0.15",
-        "ansible_facts": {"os_family": "Debian"}, "__redis_sentinel_host": {"addresses": {"redis1.example.com": "127.0.1.1"}},
+        "ansible_facts": {"os_family": "Debian"}, "__redis_sentinel_host": {"addresses": {"redis1.example.com": "127.0.1.1"}, "files": []},
     }
     given["redis_sentinel_address"] = variables.get("redis_sentinel_address", given["redis_address"])
     return evaluate(refuse["ansible.builtin.fail"]["msg"], *SENTINEL, **given) if holds(refuse["when"], *SENTINEL, **given) else ""
