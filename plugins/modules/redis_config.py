@@ -144,9 +144,9 @@ options:
   timeout:
     description:
       - Seconds to wait for the server to answer after a start, and for an append-only file to be written before one.
-      - Also for replication to be what it was before a restart. When it is not by then, the module fails with everything in force, so that
-        a play does not go on to restart the next server. It does not wait where the restart comes with another password, user, port or TLS,
-        which the other servers do not have yet.
+      - Also for a replica, or a server that has replicas, to replicate as it did before a restart. When it does not by then, the module fails
+        with everything in force, so that a play does not go on to restart the next server. It does not wait where the restart comes with
+        another password, user, port, CA or use of TLS, which the other servers do not have yet.
     type: int
     default: 120
 extends_documentation_fragment:
@@ -340,8 +340,9 @@ TLS_FILES = {
     "key": ("tls-key-file", "redis_tls_key"),
     "ca": ("tls-ca-cert-file", "redis_tls_ca"),
 }
-# What servers log in to each other with, by what way. While it changes on one after the other, they cannot find together.
-_LINK = re.compile("(requirepass|masterauth|masteruser|aclfile|user .*|port|tls-.*)$")
+# What servers log in to each other with, by what way. While it changes on one after the other, they cannot find together. (They accept a
+# certificate that was renewed.)
+_LINK = re.compile("(requirepass|masterauth|masteruser|aclfile|user .*|port|tls-(port|replication|auth-clients|ca-cert-file))$")
 # Descriptors that Redis needs besides its clients' (CONFIG_MIN_RESERVED_FDS in server.h).
 RESERVED_FILES = 32
 
@@ -471,7 +472,9 @@ class RedisConfig:
             if client and result["restarted"]:
                 self._wait_for_append_only_file(client)
                 if not any(map(_LINK.match, [*plan.applied, *plan.restart])):
-                    self.replication = client.info("replication")
+                    told = client.info("replication")
+                    if told.get("role") == "slave" or told.get("connected_slaves", "0") != "0":
+                        self.replication = told
         finally:
             if client:
                 client.close()
@@ -982,7 +985,8 @@ class RedisConfig:
                 raise Problem(
                     f"{self.service} was restarted for {self.path}, which is in force, and after {self.timeout} seconds replication is not what it was "
                     "before, so no other server should restart yet. The logs of Redis on this host and on the others say why. When redis-cli info "
-                    "replication shows all of them again, run this again: it goes on with the next."
+                    "replication shows all of them again, run this again: it goes on with the next. Where a copy takes longer, give it more time in timeout "
+                    "(redis_replication_timeout in the role redis)."
                 )
             time.sleep(0.2)
 

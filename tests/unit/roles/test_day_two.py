@@ -17,6 +17,12 @@ def plays(name: str) -> dict[str, dict]:
     return {play["name"]: play for play in load(f"../playbooks/{name}.yml")}
 
 
+def steps(name: str) -> list[dict]:
+    """The tasks of a file in their order, those that it imports among them."""
+    folder, _, _file = name.rpartition("/")
+    return [each for one in load(name) for each in (steps(f"{folder}/{one['ansible.builtin.import_tasks']}") if "ansible.builtin.import_tasks" in one else [one])]
+
+
 def step(play: dict, title: str) -> dict:
     (found,) = (each for each in play["tasks"] if each["name"] == title)
     return found
@@ -95,6 +101,23 @@ def test_both_roles_have_a_turn_of_that_name(name: str) -> None:
     assert {play.get("serial") for title, play in plays("in_turns").items() if "turn" in title} == {1}
 
 
+@pytest.mark.parametrize("turn", ["main", "restart", "upgrade", "os_update"])
+def test_the_proof_of_a_sentinel_has_what_it_needs_in_every_playbook(turn: str) -> None:
+    turns = steps(f"redis_sentinel/tasks/{turn}.yml")
+    (proof,) = (number for number, each in enumerate(turns) if "taskqueue.stack.redis_sentinel_quorum" in each)
+    assert "__redis_sentinel_asked" in turns[proof]["vars"]["__redis_sentinel_alone"]
+    assert "__redis_sentinel_asked" in [each.get("register") for each in turns[:proof]]
+
+
+@pytest.mark.parametrize("turn", ["restart", "upgrade", "os_update"])
+def test_who_is_the_primary_is_asked_in_each_turn(turn: str) -> None:
+    """What the first play found may be an hour old, and a primary must not restart unless it has handed over."""
+    turns = steps(f"redis/tasks/{turn}.yml")
+    asked = [number for number, each in enumerate(turns) if each.get("ansible.builtin.include_tasks") == "replication.yml"]
+    used = [number for number, each in enumerate(turns) if "__redis_primary" in str(each)]
+    assert asked[0] < used[0]
+
+
 WATCHED = {"redis_replication": True, "__redis_sentinels": SENTINELS, "__redis_primary": {"name": "redis1"}}
 UNCHANGED = {"__redis_upgraded": {"changed": False}, "__redis_program": {"stdout": "/usr/bin/redis-server"}, "__redis_run": {"restarted": False}}
 
@@ -113,13 +136,22 @@ UNCHANGED = {"__redis_upgraded": {"changed": False}, "__redis_program": {"stdout
         ({"redis_upgrade_restart": True, "inventory_hostname": "redis2"}, False),
         ({"redis_upgrade_restart": True, "__redis_sentinels": []}, False),
         ({"redis_upgrade_restart": True, "redis_replication": False}, False),
+        # New, or stopped.
+        ({"redis_upgrade_restart": True, "__redis_program": {"stdout": ""}}, False),
     ],
 )
 def test_a_primary_that_is_to_restart_for_an_upgrade_hands_over_first(variables: dict, hands_over: bool) -> None:
     part = task("redis/tasks/upgrade.yml", "Restart the service where it has to be")
     titles = [each["name"] for each in part["block"]]
     assert titles == ["Hand over to a replica first", "Restart the service on the new program"]
-    assert holds(part["block"][0]["when"], **{**part["vars"], **WATCHED, **UNCHANGED, **variables}) is hands_over
+    assert holds([part["when"], part["block"][0]["when"]], **{**part["vars"], **WATCHED, **UNCHANGED, **variables}) is hands_over
+
+
+@pytest.mark.parametrize(("program", "restarted"), [("/usr/bin/redis-server", True), ("", False)])
+def test_what_does_not_run_yet_is_not_restarted(program: str, restarted: bool) -> None:
+    part = task("redis/tasks/upgrade.yml", "Restart the service where it has to be")
+    given = {**part["vars"], **UNCHANGED, "redis_upgrade_restart": True, "__redis_program": {"stdout": program}}
+    assert holds([part["when"], part["block"][1]["when"]], **given) is restarted
 
 
 @pytest.mark.parametrize(
@@ -184,7 +216,26 @@ def test_the_input_of_sentinels_is_checked_before_servers_are_changed() -> None:
 )
 def test_a_restore_says_what_went_wrong(result: dict, words: str) -> None:
     restore = plays("restore")["Restore Redis"]["tasks"][0]
-    assert evaluate(restore["rescue"][0]["ansible.builtin.set_fact"]["__redis_restore_failure"], ansible_failed_result=result) == words
+    said = restore["rescue"][0]["ansible.builtin.set_fact"]["__redis_restore_failure"]
+    assert evaluate(said, ansible_failed_result=result) == words
+    # A Sentinel that still runs is why.
+    assert evaluate(said, ansible_failed_result=result, __redis_restore_failure="earlier") == "earlier"
+
+
+@pytest.mark.parametrize("title", ["Stop the Sentinels", "Start the Sentinels"])
+def test_a_sentinel_that_fails_keeps_no_worker_stopped(title: str) -> None:
+    (part,) = plays("restore")[title]["tasks"]
+    (keep,) = part["rescue"]
+    said = keep["ansible.builtin.set_fact"]["__redis_restore_failure"]
+    assert evaluate(said, ansible_failed_result={"msg": "Unable to stop service"}) == "Unable to stop service"
+    # And it is told in the end, also where there is no server.
+    hosts = plays("restore")["Say how it went"]["hosts"]
+    assert evaluate(hosts, groups={"redis": ["a"], "redis_sentinel": ["b"], "all": ["a", "b"]}) == "redis:redis_sentinel"
+    assert evaluate(hosts, groups={"redis": ["a"]}) == "redis"
+    # There is none yet.
+    installed = {"__redis_sentinel_program": "/usr/bin/redis-sentinel", "__redis_sentinel_host": {"versions": {"/usr/bin/redis-sentinel": "7"}}}
+    assert holds(part["block"][1]["when"], **installed)
+    assert not holds(part["block"][1]["when"], **{**installed, "__redis_sentinel_host": {"versions": {}}})
 
 
 def test_no_sentinel_watches_a_restore() -> None:
@@ -193,7 +244,7 @@ def test_no_sentinel_watches_a_restore() -> None:
     assert [title for title in titles if title in order] == order
     # What a play has loaded, the next one does not know.
     for title in ("Stop the Sentinels", "Start the Sentinels"):
-        assert plays("restore")[title]["tasks"][0]["ansible.builtin.include_role"]["tasks_from"] == "set_vars"
+        assert plays("restore")[title]["tasks"][0]["block"][0]["ansible.builtin.include_role"]["tasks_from"] == "set_vars"
     watched = task("redis/tasks/restore.yml", "Make sure that no Sentinel promotes a replica meanwhile")
     assert watched["ansible.builtin.wait_for"]["state"] == "stopped" and evaluate(watched["loop"], __redis_sentinels=SENTINELS) == SENTINELS
 

@@ -113,6 +113,9 @@ def test_hosts_take_turns_when_what_they_run_changes(sentinels: list, environmen
         (False, True, "/usr/bin/redis-server", True),
         # With Redis's package came Sentinel's.
         (False, False, "/usr/bin/redis-server (deleted)", True),
+        # It is new: there is nothing that could restart, and on RHEL it would start with the package's file.
+        (False, True, "", False),
+        (True, False, "", False),
     ],
 )
 def test_a_sentinel_is_restarted_on_its_new_program(changed: bool, asked_for: bool, program: str, restarted: bool) -> None:

@@ -520,6 +520,17 @@ def test_replication_is_what_it_was_before_a_restart(now: dict, before: dict, ex
     assert redis_config.is_replicating(now, before) is expected
 
 
+@pytest.mark.parametrize("name", ["tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-ciphers", "tls-session-caching"])
+def test_a_renewed_certificate_parts_nobody(name: str) -> None:
+    """So a restart in the same run is waited for."""
+    assert not redis_config._LINK.match(name)
+
+
+@pytest.mark.parametrize("name", ["tls-ca-cert-file", "tls-port", "tls-replication", "tls-auth-clients", "port", "user replica", "masterauth"])
+def test_what_the_others_do_not_have_yet_parts_them(name: str) -> None:
+    assert redis_config._LINK.match(name)
+
+
 class TestService:
     """With a service that the module starts and restarts."""
 
@@ -567,6 +578,12 @@ class TestService:
         assert (host.ask("databases"), host.last_good.exists()) == ("32", False)
         assert not host.service(host.content("databases 32"))["changed"]
 
+    def test_a_server_that_does_not_replicate_is_not_asked_for_it(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        # It may be one that cannot be asked at all after its restart, which is no more than a warning.
+        host.service(host.content())
+        self.replicate(monkeypatch, {"role": "master", "connected_slaves": "0"}, ConnectionError("cut"))
+        assert host.service(host.content("databases 32"), timeout=2)["restarted"]
+
     def test_a_start_is_not_waited_for_by_replication(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         # Its primary may be the next to be started.
         self.replicate(monkeypatch, {"role": "slave", "master_link_status": "down"})
@@ -581,7 +598,8 @@ class TestService:
     def test_a_server_that_sentinels_make_a_replica_meanwhile_is_asked_anew(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         host.service(host.content())
         online = "ip=192.0.2.2,port=6379,state=online,offset=9,lag=0"
-        self.replicate(monkeypatch, {"role": "master", "slave0": online}, {"role": "master"}, ConnectionError("cut"), {"role": "slave", "master_link_status": "up"})
+        before = {"role": "master", "connected_slaves": "1", "slave0": online}
+        self.replicate(monkeypatch, before, {"role": "master"}, ConnectionError("cut"), {"role": "slave", "master_link_status": "up"})
         assert host.service(host.content("databases 32"))["restarted"]
 
     @staticmethod
