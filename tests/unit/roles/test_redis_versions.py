@@ -11,6 +11,8 @@ import pytest
 import yaml
 from jinja2.nativetypes import NativeEnvironment
 
+from .templating import evaluate, holds, load, task
+
 ROLE = Path(__file__).parents[3] / "roles/redis"
 
 
@@ -50,3 +52,44 @@ def test_an_upgrade_that_was_cut_off_is_not_refused_for_what_it_is_about_to_mend
     plays = yaml.safe_load((ROLE / "../../playbooks/in_turns.yml").read_text(encoding="utf-8"))
     redis = [play for play in plays if "redis" in play["hosts"] and "redis_sentinel" not in play["hosts"]]
     assert [play["vars"]["__redis_upgrading"] for play in redis] == [True] * 2
+
+
+NEWER = {"stdout": "Redis server v=7.0.16 sha=00000000:0"}
+HOST = {"packages": {"redis-server": "installed"}, "versions": {"/usr/bin/redis-server": "Redis server v=7.0.15 sha=00000000:0"}}
+VARIABLES = ("redis/defaults/main.yml", "redis/vars/main/main.yml", "redis/vars/Debian.yml")
+
+
+@pytest.mark.parametrize(
+    ("variables", "included", "asked"),
+    [
+        # A run without updates has no task more.
+        ({}, False, False),
+        # One whose updates bring nothing, no question.
+        ({"redis_os_update": True}, True, False),
+        ({"redis_os_update": True, "__os_update_changed": False}, True, False),
+        ({"redis_os_update": True, "__os_update_changed": True}, True, True),
+        # Celery's play comes before Redis's, and without Sentinels it updates servers that replicate each other, too.
+        ({"__os_update_changed": True}, True, True),
+        ({"__os_update_changed": True, "redis_replication": True, "redis_os_update": True}, True, True),
+        ({"__os_update_changed": False}, False, False),
+    ],
+)
+def test_a_redis_that_the_system_s_update_brought_is_known(variables: dict, included: bool, asked: bool) -> None:
+    given = {"redis_flavor": "redis", "__redis_host": HOST, **variables}
+    install, ask = task("redis/tasks/main.yml", "Install Redis"), task("redis/tasks/install.yml", "Ask which version that gave")
+    assert holds(install["when"], *VARIABLES, **given) is included
+    assert holds(ask["when"], *VARIABLES, **given) is asked
+    answer = NEWER if asked else {"skipped": True}
+    assert evaluate("{{ __redis_version }}", *VARIABLES, **{**given, ask["register"]: answer}) == ("7.0.16" if asked else "7.0.15")
+
+
+@pytest.mark.parametrize("system", ["Debian", "RedHat"])
+@pytest.mark.parametrize(
+    ("before", "changed", "known"),
+    [({}, False, False), ({}, True, True), ({"__os_update_changed": True}, False, True), ({"__os_update_changed": False}, False, False)],
+)
+def test_a_second_update_in_a_run_forgets_nothing_of_the_first(system: str, before: dict, changed: bool, known: bool) -> None:
+    tasks = load(f"os_update/tasks/{system}.yml")
+    (update,) = (each for each in tasks if each["name"].startswith("Upgrade every package"))
+    (remember,) = (each["ansible.builtin.set_fact"] for each in tasks if "ansible.builtin.set_fact" in each)
+    assert holds(remember["__os_update_changed"].strip("{} "), **{**before, update["register"]: {"changed": changed}}) is known
