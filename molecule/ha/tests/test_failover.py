@@ -112,6 +112,10 @@ def upgrade(_server: str) -> None:
         assert output_of(host, "dpkg-query --show --showformat='${Version}' redis-server") == version
 
 
+def restart(_server: str) -> None:
+    playbook("taskqueue.stack.restart")
+
+
 def lose_a_sentinel(server: str) -> None:
     host = next(each for each in SERVERS if each != server)
     output_of(host, "systemctl stop redis-sentinel")
@@ -125,6 +129,7 @@ CASES = {
     "cut off": (cut_off, True),
     "handed over": (hand_over, True),
     "upgraded": (upgrade, True),
+    "restarted": (restart, True),
     "sentinel lost": (lose_a_sentinel, False),
 }
 
