@@ -495,7 +495,11 @@ class RedisConfig:
     def _is_unfinished(self) -> bool:
         """Whether a run that was cut off has left what only another run clears away."""
         paths = [self.path, *(file.path for file in self.named)]
-        return self.earlier != self._login_to_remember() or any(os.path.exists(last_good(path)) for path in paths) or bool(self.drop_in and self.drop_in.is_unproven)
+        return (
+            self.earlier != self._login_to_remember()
+            or any(os.path.exists(last_good(path)) for path in paths)
+            or bool(self.drop_in and self.drop_in.is_unproven)
+        )
 
     def _compare(self, present: Meaning | None) -> None:
         """Finds out which files differ in what they mean to this server."""

@@ -19,8 +19,11 @@ def plays(name: str) -> dict[str, dict]:
 
 def steps(name: str) -> list[dict]:
     """The tasks of a file in their order, those that it imports among them."""
-    folder, _, _file = name.rpartition("/")
-    return [each for one in load(name) for each in (steps(f"{folder}/{one['ansible.builtin.import_tasks']}") if "ansible.builtin.import_tasks" in one else [one])]
+    folder = name.rpartition("/")[0]
+    found = []
+    for each in load(name):
+        found += steps(f"{folder}/{each['ansible.builtin.import_tasks']}") if "ansible.builtin.import_tasks" in each else [each]
+    return found
 
 
 def step(play: dict, title: str) -> dict:

@@ -56,7 +56,8 @@ class Roles:
 
 def found(primary: str, *told: str, problem: str = "") -> dict:
     nodes = [{"name": name, "answers": True, "keys": 1, "version": "7.0.15"} for name in NAMES]
-    return {"problem": problem, "told": [{"name": name} for name in told], "primary": primary, "source": "sentinels", "nodes": nodes, "has_data": True, "version": "7.0.15"}
+    said = {"problem": problem, "told": [{"name": name} for name in told], "primary": primary, "source": "sentinels", "nodes": nodes}
+    return {**said, "has_data": True, "version": "7.0.15"}
 
 
 def problems(batch: list[str], **primaries: str) -> list[str]:

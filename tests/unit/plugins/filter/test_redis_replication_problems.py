@@ -89,7 +89,10 @@ def test_of_all_hosts_without_one() -> None:
         ("7.0.15", "6.2.14", "servers", ["redis1 is the primary and runs 7.0.15, and redis2 has 6.2.14", "taskqueue.stack.upgrade", "redis_module_stream"]),
         ("8.0.2", "7", "servers", ["runs 8.0.2", "has 7"]),
         ("7.0.15", "7.0.4", "servers", []),
-        ("6.2.14", "7.0.15", "servers", ["redis1 is the primary and runs 6.2.14, and redis2 has 7.0.15", "after a failover to redis2", "taskqueue.stack.upgrade"]),
+        (
+            "6.2.14", "7.0.15", "servers",
+            ["redis1 is the primary and runs 6.2.14, and redis2 has 7.0.15", "after a failover to redis2", "taskqueue.stack.upgrade"],
+        ),
         ("6.2.14", "7", "sentinels", ["runs 6.2.14, and redis2 has 7:"]),
         ("7.0.15", "7", "servers", []),
         # Of what a module stream is going to bring, the first number is known.

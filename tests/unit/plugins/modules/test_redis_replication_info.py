@@ -120,13 +120,19 @@ def test_servers_that_were_independent_follow_the_one_with_data() -> None:
           "redis-cli replicaof 192.0.2.1 6379 && redis-cli config rewrite on redis3"]),
         ((primary(), SILENT, replica("192.0.2.2")), (), ["redis3 follows redis2 (", "does not answer (refused)", "redis1 (192.0.2.1 port 6379) is a primary",
                                                          "Start redis2 (systemctl start)", "where redis1 was put in its place"]),
-        ((primary(3), EXPIRED, replica("192.0.2.2")), (), ["which shows a certificate that is not accepted (certificate has expired)", "Give redis2 one that is"]),
+        (
+            (primary(3), EXPIRED, replica("192.0.2.2")), (),
+            ["which shows a certificate that is not accepted (certificate has expired)", "Give redis2 one that is"],
+        ),
         ((replica("192.0.2.2"), primary(), replica("192.0.2.1")), (), ["different primaries", "redis1, redis2", "PORT && redis-cli config rewrite"]),
-        ((SILENT, replica("198.51.100.7"), SILENT), (), ["redis2 follows 198.51.100.7", "none of the hosts", "no one && redis-cli config rewrite", '"Move a set"']),
+        (
+            (SILENT, replica("198.51.100.7"), SILENT), (),
+            ["redis2 follows 198.51.100.7", "none of the hosts", "no one && redis-cli config rewrite", '"Move a set"'],
+        ),
         ((SILENT, STRANGER, SILENT), (), ["redis2", "lets nobody in", "redis_password"]),
         ((SILENT, SILENT, SILENT), (Word("s", ("198.51.100.7", 6379), 0, ()),), ["the Sentinels have 198.51.100.7", "none of the hosts", "redis1 (192.0.2.1"]),
         # The right host by another port is another server.
-        ((SILENT, SILENT, SILENT), (word(1, port=7000),), 
+        ((SILENT, SILENT, SILENT), (word(1, port=7000),),
          ["the Sentinels have 192.0.2.1 port 7000", "redis_address, redis_port or redis_tls_port", '"Move a set"']),
         # Everything was off, and one Sentinel is up again.
         ((SILENT, SILENT, SILENT), (word(1),), ["1 of 3 Sentinels can be asked (sentinel1)", "redis1 (192.0.2.1", "later failover", "systemctl start"]),
@@ -156,7 +162,10 @@ AGREED = (word(1, replicas=(2,)), word(1, by=2, replicas=(2,)), word(1, by=3, re
         # A server that had a life of its own joins a set with Sentinels.
         ("redis3", (primary(9), replica("192.0.2.1"), primary(800)), NOBODY, AGREED, ["redis3", "holds 800 keys", "following redis1", "flushall"]),
         ("redis3", (primary(9), replica("192.0.2.1"), SILENT), DATA, AGREED, ["redis3 does not answer (", "has data", "replica of redis1", "systemctl"]),
-        ("redis3", (primary(9), replica("192.0.2.1"), STRANGER), DATA, AGREED, ["redis3 lets nobody in (WRONGPASS), has data", "password of it in redis_password"]),
+        (
+            "redis3", (primary(9), replica("192.0.2.1"), STRANGER), DATA, AGREED,
+            ["redis3 lets nobody in (WRONGPASS), has data", "password of it in redis_password"],
+        ),
         ("redis3", (primary(9), replica("192.0.2.1"), EXPIRED), DATA, AGREED, ["certificate that is not accepted (certificate has expired), has data"]),
         # Of a set of its own, it is not told to throw away what others have of it.
         ("redis3", (primary(9), replica("192.0.2.1"), primary(800, 2)), NOBODY, AGREED, ["redis3 is a primary with 800 keys and 2 replicas", "take them out"]),
