@@ -54,10 +54,20 @@ class Outcome:
     output: str
 
 
+def machine(host: str) -> testinfra.host.Host:
+    return testinfra.get_host(f"ansible://{host}", ansible_inventory=str(INVENTORY))
+
+
 def output_of(host: str, command: str) -> str:
-    there = testinfra.get_host(f"ansible://{host}", ansible_inventory=str(INVENTORY))
+    there = machine(host)
     with there.sudo():
         return there.check_output(command)
+
+
+def loads() -> bool:
+    there = machine("worker1")
+    with there.sudo():
+        return there.service("load").is_running
 
 
 def later(host: str, script: str) -> None:
@@ -78,7 +88,7 @@ def playbook(name: str, **variables: object) -> str:
 def primary() -> str:
     """What a Sentinel that answers says."""
     for host in SERVERS:
-        said = output_of(host, f"REDISCLI_AUTH='{SENTINEL_PASSWORD}' redis-cli -p 26379 sentinel get-master-addr-by-name mymaster || true")
+        said = output_of(host, f"REDISCLI_AUTH='{SENTINEL_PASSWORD}' redis-cli -p 26379 sentinel get-master-addr-by-name mymaster")
         if said.split():
             return said.split()[0]
     raise AssertionError("no Sentinel answers")
@@ -135,7 +145,7 @@ CASES = {
 
 
 def lines(host: str, path: str) -> list[list[str]]:
-    return [line.split() for line in output_of(host, f"cat {path} 2>/dev/null || true").splitlines()]
+    return [line.split() for line in output_of(host, f"cat {path}").splitlines()]
 
 
 def done() -> list[tuple[str, float]]:
@@ -148,7 +158,8 @@ def await_settled() -> None:
     while time.monotonic() < deadline:
         said = ""
         for host in SERVERS:
-            said += output_of(host, f"REDISCLI_AUTH='{SENTINEL_PASSWORD}' redis-cli -p 26379 sentinel replicas mymaster || true")
+            # A Sentinel that is not back yet says nothing, and is asked again.
+            said += machine(host).run(f"REDISCLI_AUTH='{SENTINEL_PASSWORD}' redis-cli -p 26379 sentinel replicas mymaster").stdout
         if said.count("flags\nslave\n") == 6 and said.count("master-link-status\nok") == 6:
             return
         time.sleep(2)
@@ -161,16 +172,17 @@ def outcome(request: pytest.FixtureRequest) -> Outcome:
     await_settled()
     before = primary()
     # A run that was cut off may have left it.
-    output_of("worker1", "systemctl stop load 2>/dev/null || true")
+    if loads():
+        output_of("worker1", "systemctl stop load")
     for host in WORKERS:
-        output_of(host, "rm -f /var/lib/celery/effects /var/lib/celery/accepted*")
+        output_of(host, "rm -f /var/lib/celery/accepted*; install --owner=celery --group=celery --mode=0644 /dev/null /var/lib/celery/effects")
     output_of("worker1", f"systemd-run --unit=load --collect --property=User=celery --property=EnvironmentFile=/etc/celery/celery.env sh -c '{LOAD}'")
     time.sleep(LEAD)
     happen(before)
     # A playbook takes longer than that many tasks, where the machine has much to do.
     output_of("worker1", "touch /var/lib/celery/accepted.enough")
     deadline = time.monotonic() + TASKS / PER_SECOND + PATIENCE
-    while time.monotonic() < deadline and output_of("worker1", "systemctl is-active load || true") == "active":
+    while time.monotonic() < deadline and loads():
         time.sleep(2)
     accepted = {task: (float(at), int(attempts)) for task, at, attempts in lines("worker1", "/var/lib/celery/accepted")}
     deadline = time.monotonic() + PATIENCE

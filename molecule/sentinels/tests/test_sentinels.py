@@ -90,8 +90,10 @@ class Stack:
         """What a Sentinel answers; nothing when it does not."""
         password = self.groups["redis_sentinel"]["vars"]["redis_sentinel_password"]
         tls = "--tls " + " ".join(f"--{option} /etc/redis/tls/sentinel{file}" for option, file in (("cacert", "-ca.crt"), ("cert", ".crt"), ("key", ".key")))
-        command = f"REDISCLI_AUTH={shlex.quote(password)} redis-cli {tls} -h {sentinel} -p 26379 sentinel {shlex.join(words)} 2>/dev/null || true"
-        return self.root(sentinel, command).splitlines()
+        command = f"REDISCLI_AUTH={shlex.quote(password)} redis-cli {tls} -h {sentinel} -p 26379 sentinel {shlex.join(words)}"
+        there = testinfra.get_host(f"ansible://{sentinel}", ansible_inventory=str(STATE / "inventory"))
+        with there.sudo():
+            return there.run(command).stdout.splitlines()
 
     def entries(self, sentinel: str, *words: str) -> list[dict[str, str]]:
         lines = self.ask(sentinel, *words)
