@@ -1,20 +1,22 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds text where a role works with a list or a dictionary."""
+"""Finds variables of a role that are not of the type that its argument_specs say."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: argument_errors
-short_description: Find text where a role works with a list or a dictionary
+short_description: Find variables of a role that are not what its argument_specs say
 version_added: "0.2.0"
 author:
   - The taskqueue.stack maintainers (@taskqueue)
 description:
-  - Ansible's check of a role's arguments takes text for a list or a dictionary and splits it, in a copy of its own; the role then
-    works with the text, letter by letter. An inventory in INI format and C(--extra-vars key=value) give such text.
-  - Nothing is split here either. Where the commas belong is for the inventory to say.
+  - What Ansible's own check of a role's arguments finds, by Ansible's own code (types, choices, unknown suboptions), without a task of
+    its own.
+  - And what that check lets pass. It takes text for a list or a dictionary and splits it, in a copy of its own; the role then works with
+    the text, letter by letter. An inventory in INI format and C(--extra-vars key=value) give such text. Nothing is split here either.
+    Where the commas belong is for the inventory to say.
 options:
   _input:
     description: The role's variables and their values.
@@ -38,12 +40,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One sentence for each variable, with what to write. Empty when all is well. No values.
+  description: One sentence for each variable, with what to write. Empty when all is well. No values of lists and dictionaries.
   type: list
   elements: str
 """
 
 from collections.abc import Iterator, Mapping
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 WRITTEN = {"list": "a list: [one, two] or a line for each entry", "dict": "a dictionary: {key: value} or a line for each key"}
 
@@ -61,9 +65,28 @@ def errors(values: Mapping, options: Mapping, where: str = "") -> Iterator[str]:
                     yield from errors(entry, option["options"], f"{where}{name}{which}: ")
 
 
+def plain(value: object) -> object:
+    """A copy without Ansible's own containers: the validator copies what it is given, and with these the whole inventory."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def rules(options: Mapping) -> dict:
+    """The part of them that is no documentation."""
+    return {
+        str(name): {
+            key: rules(said) if key == "options" else plain(said)
+            for key, said in option.items()
+            if key in ("type", "elements", "choices", "required", "options")
+        }
+        for name, option in options.items()
+    }
+
+
 def argument_errors(values: Mapping, options: Mapping) -> list[str]:
-    """The sentences, as a list."""
-    return list(errors(values, options))
+    """The sentences, as a list. The validator would not see text where it has split it."""
+    return list(errors(values, options)) or ArgumentSpecValidator(rules(options)).validate(plain(values)).error_messages
 
 
 class FilterModule:

@@ -12,19 +12,12 @@ version_added: "0.1.0"
 author:
   - The taskqueue.stack maintainers (@taskqueue)
 description:
-  - Compares a dictionary of C(redis.conf) directives with a table of the directives that each version knows.
+  - Compares a dictionary of C(redis.conf) directives with a table of the directives that each version of Redis and Valkey knows.
   - It is a check ahead of time, so that a play can stop before anything is installed. What it cannot know (whether a file
     exists, whether two directives go together) is proven later on the installed binary.
 options:
   _input:
     description: The directives, by their names in C(redis.conf), in lower case.
-    type: dict
-    required: true
-  table:
-    description:
-      - The directives that are known, each with C(type) (V(bool), V(int), V(size), V(enum) or V(string)), C(choices), C(repeat),
-        C(since) (first version that knows it), C(until) (first version that no longer does) and C(only) (V(redis) or V(valkey), for
-        what just one of them has).
     type: dict
     required: true
   version:
@@ -36,7 +29,7 @@ options:
     type: str
     choices: [redis, valkey]
     default: redis
-positional: table, version, flavor
+positional: version, flavor
 """
 
 EXAMPLES = r"""
@@ -45,7 +38,7 @@ EXAMPLES = r"""
     that: errors | length == 0
     fail_msg: "{{ errors | join(' ') }}"
   vars:
-    errors: "{{ {'maxmemory': '2 gigs'} | taskqueue.stack.redis_config_errors(table, '7.0.15') }}"
+    errors: "{{ {'maxmemory': '2 gigs'} | taskqueue.stack.redis_config_errors('7.0.15') }}"
 """
 
 RETURN = r"""
@@ -60,6 +53,7 @@ import re
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directive_table import DIRECTIVES
 
 # Redis takes a number with one of these units, in any case (redis.conf, "Note on units").
 SIZE = re.compile(r"^\d+(b|k|kb|m|mb|g|gb)?%?$", re.IGNORECASE)
@@ -75,11 +69,11 @@ def _known(spec: Mapping, version: str, flavor: str) -> bool:
     return spec.get("only", flavor) == flavor and since <= _release(version) < until
 
 
-def _unknown(name: str, table: Mapping, version: str, flavor: str) -> str:
-    spec = table.get(name)
+def _unknown(name: str, version: str, flavor: str) -> str:
+    spec = DIRECTIVES.get(name)
     here = f"{flavor.capitalize()} {version}"
     if spec is None:
-        known = [other for other in table if _known(table[other], version, flavor)]
+        known = [other for other in DIRECTIVES if _known(DIRECTIVES[other], version, flavor)]
         close = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean {close[0]}?" if close else "write a directive's name as it stands in redis.conf."
         return f"redis_config names {name}, which is no directive of {here}: {remedy}"
@@ -127,13 +121,13 @@ def _kind_in_words(spec: Mapping) -> str:
     return {"int": "a whole number", "size": "a size such as 512mb"}.get(spec.get("type", ""), "text")
 
 
-def redis_config_errors(config: Mapping, table: Mapping, version: str, flavor: str = "redis") -> list[str]:
+def redis_config_errors(config: Mapping, version: str, flavor: str = "redis") -> list[str]:
     """One sentence for each directive that this version of Redis or Valkey would refuse."""
     if not isinstance(config, Mapping):
         raise AnsibleFilterError(f"redis_config_errors takes a dictionary of directives, not {type(config).__name__}.")
     errors = []
     for name, value in config.items():
-        error = _unknown(str(name), table, version, flavor) or _wrong_value(str(name), value, table[str(name)])
+        error = _unknown(str(name), version, flavor) or _wrong_value(str(name), value, DIRECTIVES[str(name)])
         if error:
             errors.append(error)
     return errors

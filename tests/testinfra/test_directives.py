@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import flavor, redis_cli
 
 testinfra_hosts = ["ansible://redis"]
 
-REPOSITORY = Path(__file__).parents[2]
-TABLE = yaml.safe_load((REPOSITORY / "roles/redis/vars/main/directives.yml").read_text(encoding="utf-8"))["__redis_directives"]
+TABLE = runpy.run_path(str(Path(__file__).parents[2] / "plugins/module_utils/_redis_directive_table.py"))["DIRECTIVES"]
 
 # A value that every version takes, for each type; and for what is not content with that.
 SAMPLES = {"bool": "no", "int": "1", "size": "1mb", "string": '""'}

@@ -61,7 +61,9 @@ def test_every_default_has_a_comment(role: Path) -> None:
             assert lines[number - 1].startswith("#"), f"{role.name}: {line}"
 
 
-def test_checking_takes_the_same_input(role: Path) -> None:
-    specs = load(role, "meta/argument_specs.yml")["argument_specs"]
+def test_the_input_is_checked_against_them(role: Path) -> None:
+    """The playbooks turn Ansible's own check off, as it would be a task for each role."""
     if (role / "tasks/assert.yml").exists():
-        assert specs["assert"] == specs["main"]
+        text = (role / "tasks/assert.yml").read_text(encoding="utf-8")
+        assert f"when: (__{role.name}_argument_errors or __{role.name}_problems" in text
+        assert "argument_specs.main.options" in text

@@ -11,7 +11,7 @@ from ansible_collections.taskqueue.stack.molecule.shared.certificates import Aut
 from .templating import evaluate, holds, load, task
 
 CELERY_APP = ("celery_app/defaults/main.yml", "celery_app/vars/main.yml")
-REDIS = ("redis/defaults/main.yml", "redis/vars/main/main.yml")
+REDIS = ("redis/defaults/main.yml", "redis/vars/main.yml")
 HOSTS = {name: {"ansible_host": f"198.51.100.{number}", "redis_address": f"192.0.2.{number}"} for number, name in enumerate(["redis1", "redis2", "redis3"], 1)}
 GROUPS = {"redis": ["redis1", "redis2"], "redis_sentinel": list(HOSTS), "celery_worker": ["worker1"], "all": [*HOSTS, "worker1"]}
 

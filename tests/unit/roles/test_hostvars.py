@@ -22,7 +22,7 @@ from jinja2 import Environment, nodes
 from .templating import ROLES, evaluate, task, trusted
 
 CELERY_APP = ("celery_app/defaults/main.yml", "celery_app/vars/main.yml")
-REDIS = ("redis/defaults/main.yml", "redis/vars/main/main.yml")
+REDIS = ("redis/defaults/main.yml", "redis/vars/main.yml")
 SENTINEL = (*REDIS, "redis_sentinel/defaults/main.yml", "redis_sentinel/vars/main.yml")
 GROUPS = {"redis": ["redis1", "redis2"], "redis_sentinel": ["redis1", "redis2", "worker1"], "celery_worker": ["worker1"]}
 NOT_HERE = "{{ lookup('ansible.builtin.file', '/nonexistent/file') }}"

@@ -34,7 +34,7 @@ class Roles:
             "redis_primary_name": "mymaster", "__redis_service": "redis",
             "hostvars": {name: {"inventory_hostname": name, **({"__redis_replication_info": found[name]} if name in found else {})} for name in NAMES},
         }
-        of_role = yaml.safe_load((ROLES / "redis/vars/main/main.yml").read_text(encoding="utf-8"))
+        of_role = yaml.safe_load((ROLES / "redis/vars/main.yml").read_text(encoding="utf-8"))
         for name in ("__redis_asked", "__redis_said", "__redis_told"):
             self.variables[name] = self.render(of_role[name])
 

@@ -15,7 +15,7 @@ ROLE = Path(__file__).parents[3] / "roles/redis"
 
 
 def decide(name: str, **variables: object) -> object:
-    expressions = yaml.safe_load((ROLE / "vars/main/main.yml").read_text(encoding="utf-8"))
+    expressions = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
     return NativeEnvironment().from_string(expressions[name]).render(**variables)
 
 

@@ -17,7 +17,7 @@ ROLE = Path(__file__).parents[3] / "roles/redis"
 
 
 def decide(**variables: object) -> str:
-    expressions = yaml.safe_load((ROLE / "vars/main/main.yml").read_text(encoding="utf-8"))
+    expressions = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
     return str(NativeEnvironment().from_string(expressions["__redis_version_to_be"]).render(**variables)).strip()
 
 
@@ -56,7 +56,7 @@ def test_an_upgrade_that_was_cut_off_is_not_refused_for_what_it_is_about_to_mend
 
 NEWER = {"stdout": "Redis server v=7.0.16 sha=00000000:0"}
 HOST = {"packages": {"redis-server": "installed"}, "versions": {"/usr/bin/redis-server": "Redis server v=7.0.15 sha=00000000:0"}}
-VARIABLES = ("redis/defaults/main.yml", "redis/vars/main/main.yml", "redis/vars/Debian.yml")
+VARIABLES = ("redis/defaults/main.yml", "redis/vars/main.yml", "redis/vars/Debian.yml")
 
 
 @pytest.mark.parametrize(

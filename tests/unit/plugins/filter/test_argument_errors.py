@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the taskqueue.stack maintainers
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text where a list or a dictionary belongs."""
+"""Variables that are not what argument_specs say."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ OPTIONS = {
     "bind": {"type": "list", "elements": "str"},
     "config": {"type": "dict"},
     "password": {"type": "str"},
+    "port": {"type": "int"},
+    "flavor": {"type": "str", "choices": ["redis", "valkey"]},
     "users": {
         "type": "list",
         "elements": "dict",
@@ -45,3 +47,22 @@ def test_text_is_named_and_its_value_is_not(given: dict, named: str) -> None:
     (error,) = argument_errors(given, OPTIONS)
     assert error.startswith(named)
     assert "s3cret" not in error
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"port": "many"}, ["port", "int"]),
+        ({"flavor": "keydb"}, ["flavor", "redis, valkey"]),
+        ({"users": [{"nam": "shop"}]}, ["users", "nam", "name"]),
+        ({"port": "many", "flavor": "keydb"}, ["port", "flavor"]),
+    ],
+)
+def test_types_and_choices_are_held_against_the_specification(given: dict, words: list[str]) -> None:
+    said = " ".join(argument_errors(given, OPTIONS))
+    assert all(word in said for word in words), said
+
+
+def test_numbers_may_be_text() -> None:
+    """As those of an INI inventory are, and all that a template gives before ansible-core 2.19."""
+    assert argument_errors({"port": "6379", "flavor": "valkey"}, OPTIONS) == []

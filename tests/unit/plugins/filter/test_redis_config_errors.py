@@ -10,8 +10,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.taskqueue.stack.plugins.filter.redis_config_errors import redis_config_errors
-
-TABLE = yaml.safe_load((Path(__file__).parents[4] / "roles/redis/vars/main/directives.yml").read_text(encoding="utf-8"))["__redis_directives"]
+from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directive_table import DIRECTIVES
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ TABLE = yaml.safe_load((Path(__file__).parents[4] / "roles/redis/vars/main/direc
     ],
 )
 def test_what_redis_takes(config: dict, version: str) -> None:
-    assert redis_config_errors(config, TABLE, version) == []
+    assert redis_config_errors(config, version) == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_what_redis_takes(config: dict, version: str) -> None:
     ],
 )
 def test_what_redis_would_refuse(config: dict, version: str, words: list[str]) -> None:
-    (error,) = redis_config_errors(config, TABLE, version)
+    (error,) = redis_config_errors(config, version)
     assert all(word in error for word in words), error
 
 
@@ -69,20 +68,25 @@ def test_what_redis_would_refuse(config: dict, version: str, words: list[str]) -
     ],
 )
 def test_each_flavor_has_directives_of_its_own(config: dict, version: str, flavor: str, words: list[str]) -> None:
-    (error,) = redis_config_errors(config, TABLE, version, flavor)
+    (error,) = redis_config_errors(config, version, flavor)
     assert all(word in error for word in words), error
     assert "did you mean availability-zone" not in error
 
 
 @pytest.mark.parametrize("config", [{"availability-zone": "a"}, {"commandlog-execution-slower-than": 1}, {"maxmemory": "1gb"}])
 def test_what_valkey_takes(config: dict) -> None:
-    assert redis_config_errors(config, TABLE, "8.1.4", "valkey") == []
+    assert redis_config_errors(config, "8.1.4", "valkey") == []
+
+
+def test_the_template_knows_what_may_stand_on_several_lines() -> None:
+    variables = yaml.safe_load((Path(__file__).parents[4] / "roles/redis/vars/main.yml").read_text(encoding="utf-8"))
+    assert variables["__redis_config_repeated"] == [name for name, spec in DIRECTIVES.items() if spec.get("repeat")]
 
 
 def test_every_error_is_named_at_once() -> None:
-    assert len(redis_config_errors({"timeout": "x", "appendonly": "x", "nonsense": 1}, TABLE, "7.0.15")) == 3
+    assert len(redis_config_errors({"timeout": "x", "appendonly": "x", "nonsense": 1}, "7.0.15")) == 3
 
 
 def test_only_a_dictionary_has_directives() -> None:
     with pytest.raises(AnsibleFilterError, match="not list"):
-        redis_config_errors(["maxmemory 1gb"], TABLE, "7.0.15")
+        redis_config_errors(["maxmemory 1gb"], "7.0.15")
