@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.taskqueue.stack.molecule.shared.certificates import Authority
 
-from .templating import evaluate, holds, load, task
+from .templating import ROLES, evaluate, holds, load, task
 
 CELERY_APP = ("celery_app/defaults/main.yml", "celery_app/vars/main.yml")
 REDIS = ("redis/defaults/main.yml", "redis/vars/main.yml")
@@ -159,6 +159,7 @@ def problems(one_host: dict | None = None, **variables: object) -> str:
     given = {
         **refuse["vars"], "groups": {**GROUPS, "redis": list(HOSTS)}, "hostvars": hosts, **hosts["redis1"], "__redis_version": "7.0.15",
         "ansible_facts": {"os_family": "Debian"}, "__redis_sentinel_host": {"addresses": {"redis1.example.com": "127.0.1.1"}, "files": []},
+        "role_path": str(ROLES / "redis_sentinel"),
     }
     given["redis_sentinel_address"] = variables.get("redis_sentinel_address", given["redis_address"])
     return evaluate(refuse["ansible.builtin.fail"]["msg"], *SENTINEL, **given) if holds(refuse["when"], *SENTINEL, **given) else ""

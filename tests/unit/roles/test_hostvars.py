@@ -148,7 +148,7 @@ def test_a_worker_without_a_redis_in_the_inventory_is_told_so(host: str, url: st
     """By the role, and not by a variable that cannot be evaluated."""
     given = {**hosts(), "inventory_hostname": "worker1", "celery_app_redis_host": host, "celery_app_broker_url": url, "role_path": ""}
     assert int(evaluate("{{ __celery_app_redis.port }}", *CELERY_APP, **given)) == 6379
-    assert int(evaluate("{{ __celery_app_redis_tls_port }}", *CELERY_APP, **given)) == 0
+    assert evaluate("{{ __celery_app_redis.tls | bool }}", *CELERY_APP, **given) is False
 
 
 def test_sentinels_speak_as_the_servers_do() -> None:
