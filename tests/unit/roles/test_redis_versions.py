@@ -76,7 +76,7 @@ VARIABLES = ("redis/defaults/main.yml", "redis/vars/main.yml", "redis/vars/Debia
 )
 def test_a_redis_that_the_system_s_update_brought_is_known(variables: dict, included: bool, asked: bool) -> None:
     given = {"redis_flavor": "redis", "__redis_host": HOST, **variables}
-    install, ask = task("redis/tasks/main.yml", "Install Redis"), task("redis/tasks/install.yml", "Ask which version that gave")
+    install, ask = task("redis/tasks/provision.yml", "Install Redis"), task("redis/tasks/install.yml", "Ask which version that gave")
     assert holds(install["when"], *VARIABLES, **given) is included
     assert holds(ask["when"], *VARIABLES, **given) is asked
     answer = NEWER if asked else {"skipped": True}
