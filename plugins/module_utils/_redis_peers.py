@@ -24,9 +24,15 @@ PATIENCE = 3.0
 # What modules take that speak to them.
 NODE = {"name": {"type": "str", "required": True}, "host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
 NODES = {"type": "list", "elements": "dict", "default": [], "options": NODE}
-TLS = {
-    "type": "dict",
-    "options": {"ca": {"type": "str"}, "certificate": {"type": "str"}, "key": {"type": "str", "no_log": True}},
+# How modules log in to servers and Sentinels; documented in plugins/doc_fragments/redis_peers.py.
+LOGIN_ARGUMENTS = {
+    "login_user": {"type": "str"},
+    "login_password": {"type": "str", "no_log": True},
+    "sentinel_password": {"type": "str", "no_log": True},
+    "tls": {
+        "type": "dict",
+        "options": {"ca": {"type": "str"}, "certificate": {"type": "str"}, "key": {"type": "str", "no_log": True}},
+    },
 }
 
 

@@ -49,28 +49,6 @@ options:
     elements: dict
     required: true
     suboptions: *node
-  login_user:
-    description: User of the servers, with the right to configure them.
-    type: str
-  login_password:
-    description: Password of the servers.
-    type: str
-  sentinel_password:
-    description: Password of the Sentinels.
-    type: str
-  tls:
-    description: Given, servers and Sentinels are asked by TLS.
-    type: dict
-    suboptions:
-      ca:
-        description: The CA, as PEM text or as an absolute path on the host.
-        type: str
-      certificate:
-        description: The certificate to show, in the same two forms.
-        type: str
-      key:
-        description: Its key, in the same two forms.
-        type: str
   timeout:
     description:
       - Seconds for replicas to get what they lack before writes have to wait, and afterwards to follow the new primary, and for all Sentinels
@@ -79,6 +57,8 @@ options:
         meanwhile. At most they are two.
     type: int
     default: 15
+extends_documentation_fragment:
+  - taskqueue.stack.redis_peers
 attributes:
   check_mode:
     support: full
@@ -126,8 +106,8 @@ from collections.abc import Callable
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import (
+    LOGIN_ARGUMENTS,
     NODE,
-    TLS,
     Node,
     Peers,
     ask,
@@ -372,10 +352,7 @@ def main() -> None:
             "name": {"type": "str", "default": "mymaster"},
             "nodes": {"type": "list", "elements": "dict", "required": True, "options": NODE},
             "sentinels": {"type": "list", "elements": "dict", "required": True, "options": NODE},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "sentinel_password": {"type": "str", "no_log": True},
-            "tls": TLS,
+            **LOGIN_ARGUMENTS,
             "timeout": {"type": "int", "default": 15},
         },
         supports_check_mode=True,

@@ -59,28 +59,6 @@ options:
     description: Configuration file of this host's Sentinel, where there is one. Its password is tried as well.
     type: path
     default: /etc/redis/sentinel.conf
-  login_user:
-    description: User of the servers.
-    type: str
-  login_password:
-    description: Password of the servers.
-    type: str
-  sentinel_password:
-    description: Password of the Sentinels.
-    type: str
-  tls:
-    description: Given, servers and Sentinels are asked by TLS.
-    type: dict
-    suboptions:
-      ca:
-        description: The CA, as PEM text or as an absolute path on the host.
-        type: str
-      certificate:
-        description: The certificate to show, in the same two forms.
-        type: str
-      key:
-        description: Its key, in the same two forms.
-        type: str
   told:
     description: What RV(told) is on other hosts. It counts where such a server does not answer here, or refuses the login.
     type: list
@@ -94,6 +72,8 @@ options:
     description: Seconds to wait until this host's server is the primary, or has all of the primary's data.
     type: int
     default: 0
+extends_documentation_fragment:
+  - taskqueue.stack.redis_peers
 attributes:
   check_mode:
     support: full
@@ -175,9 +155,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_client import RedisError
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_directives import parse, read
 from ansible_collections.taskqueue.stack.plugins.module_utils._redis_peers import (
+    LOGIN_ARGUMENTS,
     NODE,
     NODES,
-    TLS,
     Node,
     Peers,
     Word,
@@ -449,10 +429,7 @@ def main() -> None:
             "primary_name": {"type": "str", "default": "mymaster"},
             "path": {"type": "path", "default": "/etc/redis/redis.conf"},
             "sentinel_path": {"type": "path", "default": "/etc/redis/sentinel.conf"},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
-            "sentinel_password": {"type": "str", "no_log": True},
-            "tls": TLS,
+            **LOGIN_ARGUMENTS,
             "told": {"type": "list", "elements": "dict", "default": []},
             "version": {"type": "str", "default": ""},
             "wait": {"type": "int", "default": 0},
