@@ -45,6 +45,7 @@ SITE = "taskqueue.stack.site"
 
 FIRST = "first run ÷ shell script that does the same"
 NO_CHANGE = "no-change run ÷ playbook that gathers facts"
+FLOOR = "playbook that calls as many of Ansible's own modules ÷ playbook that gathers facts"
 PEER_STACK = "no-change run of everything ÷ no-change run of the other role"
 PEER_REDIS = "no-change run of the role redis ÷ no-change run of the other role"
 PEER_FIRST = "first run of the role redis ÷ first run of the other role"
@@ -55,7 +56,7 @@ TRIP = "smoke test, milliseconds there and back (warm, median)"
 THROUGHPUT = "tasks a second, as deployed ÷ with Celery's defaults"
 # What is aimed at: at most, or for the last, at least.
 WANTED = {
-    FIRST: 1.1, NO_CHANGE: 2.5, PEER_STACK: 1.0, PEER_REDIS: 0.6, PEER_FIRST: None, GROWTH: 4, MEMORY: 1.5, CONCURRENCY: 1.5, TRIP: 10, THROUGHPUT: 1.0,
+    FIRST: 1.1, NO_CHANGE: 2.5, FLOOR: None, PEER_STACK: 1.0, PEER_REDIS: 0.6, PEER_FIRST: None, GROWTH: 4, MEMORY: 1.5, CONCURRENCY: 1.5, TRIP: 10, THROUGHPUT: 1.0,
 }  # fmt: skip
 
 
@@ -104,10 +105,11 @@ class Play:
     slowest: list[tuple[str, float]]
 
 
-def play(name: str | Path, *arguments: str, **variables: object) -> Play:
+def play(name: str | Path, *arguments: str, environment: dict[str, str] | None = None, **variables: object) -> Play:
     command = ["ansible-playbook", "--inventory", INVENTORY, *arguments, "--extra-vars", json.dumps(variables), name]
     used, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    output = run(*command, ANSIBLE_CALLBACKS_ENABLED="ansible.posix.profile_tasks", ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
+    shown = {"ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    output = run(*command, **{**shown, **(environment or {})})
     seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     recap = {host: (int(ok), int(changed)) for host, ok, changed in re.findall(r"^(\S+) +: ok=(\d+) +changed=(\d+)", output, re.MULTILINE)}
     slowest = [(" ".join(name.split()), float(took)) for name, took in re.findall(r"^(.+?) -{2,} ([\d.]+)s$", output, re.MULTILINE)]
@@ -120,11 +122,27 @@ def play(name: str | Path, *arguments: str, **variables: object) -> Play:
     )
 
 
-def no_change(name: str | Path = SITE, *arguments: str, **variables: object) -> Play:
-    done = play(name, *arguments, **variables)
+def no_change(name: str | Path = SITE, *arguments: str, environment: dict[str, str] | None = None, **variables: object) -> Play:
+    done = play(name, *arguments, environment=environment, **variables)
     if done.changed:
         sys.exit(f"{name} was to change nothing, and changed {done.changed}")
     return done
+
+
+def spans() -> dict[str, float]:
+    """Where the seconds of a no-change run go (callback/spans.py)."""
+    file = REPOSITORY / ".cache/bench-spans"
+    file.unlink(missing_ok=True)
+    environment = {
+        "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"), "ANSIBLE_CALLBACKS_ENABLED": "spans",
+        "BENCH_SPANS": str(file), "BENCH_STARTED": str(time.time()),
+    }  # fmt: skip
+    total = no_change(environment=environment).seconds
+    found = {"start": 0.0, "modules": 0.0, "host": 0.0, "templates": 0.0}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        kind, took = line.split("\t")
+        found[kind] += float(took)
+    return {**found, "rest": total - sum(found.values()), "total": total}
 
 
 def seconds(step: Callable[[], object]) -> float:
@@ -163,6 +181,7 @@ class Report:
         self.runs: dict[str, Play] = {}
         self.growth: dict[int, dict[str, list[float]]] = {size: {"first": [], "no-change": [], "processor": []} for size in SIZES}
         self.throughput: dict[str, list[dict[str, float]]] = {}
+        self.spans: list[dict[str, float]] = []
 
     def note(self, figure: str, value: float) -> None:
         self.figures.setdefault(figure, []).append(value)
@@ -179,11 +198,15 @@ def measure_one_host(report: Report) -> None:
     fresh_hosts(1, peer=bool(PEER))
     report.runs["first run"] = first = play(SITE)
     report.note(FIRST, first.seconds / hand)
-    pairs = []
+    pairs, floor = [], []
     for _attempt in range(3):
         report.runs["no-change run"] = unchanged = no_change()
-        pairs.append((unchanged.seconds, no_change(HERE / "facts.yml", "--limit", "host1").seconds))
+        facts = no_change(HERE / "facts.yml", "--limit", "host1").seconds
+        pairs.append((unchanged.seconds, facts))
+        floor.append((no_change(HERE / "floor.yml").seconds, facts))
     report.note_ratios(NO_CHANGE, pairs)
+    report.note_ratios(FLOOR, floor)
+    report.spans.append(spans())
     for figure, name, values in (
         (MEMORY, "redis_config", [{"maxmemory": f"{number}mb"} for number in (200, 201, 202)]),
         (CONCURRENCY, "celery_worker_instances", [[{"name": "default", "concurrency": number}] for number in (3, 4, 5)]),
@@ -259,6 +282,7 @@ def write(report: Report, described: dict[str, str]) -> None:
         "machine": described,
         "rounds": ROUNDS,
         "figures": {name: {"wanted": WANTED[name], "values": values} for name, values in report.figures.items()},
+        "spans": report.spans,
         "runs": {name: vars(each) for name, each in report.runs.items()},
         "growth": report.growth,
         "throughput": report.throughput,
