@@ -135,7 +135,7 @@ class Installer:
             self.name = self._commands.run([uv, "--version"], "uv does not run").split(" (")[0].strip()
             return uv
         except ReleaseError as error:
-            if self._choice == "uv":
+            if self._choice == "uv" or isinstance(error, NoPip):
                 raise
             self.no_uv = str(error)
             return None

@@ -640,6 +640,9 @@ def main() -> None:
         module.fail_json(msg=f"environment_file: {error}")
     try:
         validate(params)
+        if not params["switch"]:
+            # Nobody waits for it: what is installed meanwhile, and workers, come first.
+            os.nice(10)
         result = Release(module, params, mask).run()
     except ReleaseError as error:
         module.fail_json(msg=mask(str(error)), pip_missing=isinstance(error, NoPip))
