@@ -17,7 +17,8 @@ description:
     nothing, and a release that is still on the host is switched back to without building.
   - A build that is interrupted or fails leaves C(current) alone and no half release behind.
   - The code belongs to root. The user that runs Celery only reads it.
-  - It is installed by uv, which is fetched once if the host has none, or by the pip that comes with the interpreter.
+  - It is installed by uv, which is fetched once if the host has none, or by the pip that comes with the interpreter. With uv, the
+    interpreter needs no pip.
 options:
   root:
     description:
@@ -298,6 +299,11 @@ environment_file:
   returned: when O(environment_file) is given
   version_added: "0.2.0"
   sample: {"path": /etc/celery/celery.env, "changed": true, "backup_file": /etc/celery/celery.env.previous}
+pip_missing:
+  description: Whether it failed because there is neither uv to be had nor pip, which Debian and Ubuntu keep in a package python3-venv.
+  type: bool
+  returned: failure
+  version_added: "0.2.0"
 installer:
   description: What the release was built with.
   type: str
@@ -339,7 +345,7 @@ from ansible_collections.taskqueue.stack.plugins.module_utils._release_build imp
 )
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_commands import Commands
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_git import GitSource
-from ansible_collections.taskqueue.stack.plugins.module_utils._release_installer import Index, Installer
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_installer import Index, Installer, NoPip
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_store import (
     ReleaseError,
     ReleaseStore,
@@ -634,9 +640,12 @@ def main() -> None:
         module.fail_json(msg=f"environment_file: {error}")
     try:
         validate(params)
+        if not params["switch"]:
+            # Nobody waits for it: what is installed meanwhile, and workers, come first.
+            os.nice(10)
         result = Release(module, params, mask).run()
     except ReleaseError as error:
-        module.fail_json(msg=mask(str(error)))
+        module.fail_json(msg=mask(str(error)), pip_missing=isinstance(error, NoPip))
     except OSError as error:
         hint = " (no space left: tools/cache below root may be removed)" if error.errno == errno.ENOSPC else ""
         module.fail_json(msg=mask(f"{error.strerror}: {error.filename or params['root']}{hint}"))

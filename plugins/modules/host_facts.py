@@ -85,6 +85,12 @@ packages:
   type: dict
   returned: always
   sample: {"redis-server": "installed"}
+cut_off:
+  description:
+    - Whether dpkg has to finish an installation, of whatever package, before apt does anything. Found when O(packages) are looked for. rpm
+      finishes what it can by itself.
+  type: bool
+  returned: always
 accounts:
   description: Name to primary group, of those of O(accounts) that are there.
   type: dict
@@ -109,6 +115,7 @@ addresses:
 """
 
 import contextlib
+import glob
 import grp
 import os
 import pwd
@@ -128,14 +135,17 @@ except ImportError:
 # setup's spelling (DISTRIBUTION_... and OS_FAMILY_MAP of ansible.module_utils.facts.system.distribution), where it is another.
 SPELLING = {"Redhat": "RedHat", "Almalinux": "AlmaLinux", "Centos": "CentOS", "Cloudlinux": "CloudLinux", "Oracle": "OracleLinux"}
 FAMILIES = {"debian": "Debian", "rhel": "RedHat", "fedora": "RedHat"}
-# How each package manager answers with a line "= name other-name ... state" a package: all the names by which it can be asked for. Both
-# end with an error when one of them is unknown; rpm says so among the answers.
+# How each package manager answers with a line "= name other-name ... state" a package: all the names by which it can be asked for. rpm ends
+# with an error when one of them is unknown, and says so among the answers. dpkg reads its whole database for one answer, and is asked for all.
 QUERIES = {
-    "Debian": ["dpkg-query", "--show", "--showformat== ${Package} ${Package}:${Architecture} ${db:Status-Status}\n", "--"],
+    "Debian": ["dpkg-query", "--show", "--showformat== ${Package} ${Package}:${Architecture} ${db:Status-Status}\n"],
     "RedHat": [
         "rpm", "--query", "--queryformat== %{NAME} %{NAME}.%{ARCH} %{NAME}-%{VERSION} %{NAME}-%{VERSION}-%{RELEASE} installed\n", "--"
     ],
 }
+# dpkg's states of packages with which it has nothing left to do, and where it writes down what it is about to do (see dpkg(1), --audit).
+SETTLED = {"installed", "config-files", "not-installed"}
+JOURNAL = "/var/lib/dpkg/updates"
 
 UNKNOWN = (
     "This host runs {distribution} {distribution_version}, which taskqueue.stack does not know. It runs Redis and Celery on Ubuntu 22.04 to 26.04,"
@@ -162,12 +172,14 @@ def selinux_state(module: AnsibleModule) -> dict[str, object]:
     return {"enabled": enabled, "type": selinux.selinux_getpolicytype()[1] if selinux and enabled else ""}
 
 
-def package_states(module: AnsibleModule, family: str, names: list[str]) -> dict[str, str]:
+def package_states(module: AnsibleModule, family: str, names: list[str]) -> tuple[dict[str, str], bool]:
+    """The states of these packages, and whether any installation at all was cut off."""
     if not names:
-        return {}
-    _code, output, _error = module.run_command([*QUERIES[family], *names], environ_update={"LC_ALL": "C"})
+        return {}, False
+    _code, output, _error = module.run_command([*QUERIES[family], *(names if family == "RedHat" else [])], environ_update={"LC_ALL": "C"})
     answers = [line.split() for line in output.splitlines() if line.startswith("= ")]
-    return {name: words[-1] for words in answers for name in words[1:-1] if name in names}
+    cut_off = family == "Debian" and (not SETTLED.issuperset(words[-1] for words in answers) or bool(glob.glob(f"{JOURNAL}/*")))
+    return {name: words[-1] for words in answers for name in words[1:-1] if name in names}, cut_off
 
 
 def account_groups(names: list[str]) -> dict[str, str]:
@@ -216,11 +228,13 @@ def main() -> None:
     facts = system()
     if facts["os_family"] not in QUERIES:
         module.fail_json(msg=UNKNOWN.format(**facts))
+    packages, cut_off = package_states(module, facts["os_family"], module.params["packages"])
     module.exit_json(
         changed=False,
         ansible_facts={f"ansible_{name}": value for name, value in facts.items()},
         selinux=selinux_state(module),
-        packages=package_states(module, facts["os_family"], module.params["packages"]),
+        packages=packages,
+        cut_off=cut_off,
         accounts=account_groups(module.params["accounts"]),
         versions=versions(module, module.params["programs"]),
         files=[path for path in module.params["files"] if os.path.lexists(path)],

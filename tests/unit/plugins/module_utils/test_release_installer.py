@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.taskqueue.stack.plugins.module_utils import _release_installer
+from ansible_collections.taskqueue.stack.plugins.module_utils import _release_installer, _release_uv
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_commands import CommandFailed
-from ansible_collections.taskqueue.stack.plugins.module_utils._release_installer import Index, Installer
+from ansible_collections.taskqueue.stack.plugins.module_utils._release_installer import Index, Installer, NoPip
 from ansible_collections.taskqueue.stack.plugins.module_utils._release_store import ReleaseError
 
 
@@ -46,6 +46,16 @@ def bare_host(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_")):
             monkeypatch.delenv(name)
+    monkeypatch.setattr(_release_uv, "fetch_uv", refuse)
+
+
+def refuse(settings: dict[str, str], requirement: str, directory: str) -> None:
+    raise ReleaseError("the index has no uv")
+
+
+def give(settings: dict[str, str], requirement: str, directory: str) -> None:
+    os.makedirs(directory)
+    Path(directory, "uv").touch()
 
 
 def installer(commands: FakeCommands, tmp_path: Path, choice: str = "auto", index: Index | None = None) -> Installer:
@@ -65,6 +75,30 @@ def test_uv_is_fetched_with_the_bundled_pip_and_used(tmp_path: Path) -> None:
     assert env["UV_SYSTEM_CERTS"] == "true"
     assert env["UV_CACHE_DIR"] == f"{tmp_path}/cache/uv"
     assert subject.name == "uv 0.13.9"
+
+
+def test_uv_needs_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_release_uv, "fetch_uv", give)
+    commands = FakeCommands(wheel="")
+    installer(commands, tmp_path).install("/venv/bin/python", [])
+    assert (tmp_path / "uv/bin/uv").exists()
+    assert not any("--target" in argv for argv, _env in commands.calls)
+    assert commands.last()[0].startswith(f"{tmp_path}/uv/bin/uv pip install")
+
+
+def test_a_uv_that_does_not_run_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_release_uv, "fetch_uv", give)
+    commands = FakeCommands(fail="uv.partial/bin/uv --version", output="GLIBC_2.38 not found")
+    installer(commands, tmp_path).install("/venv/bin/python", [])
+    assert any("--target" in argv for argv, _env in commands.calls)
+    assert not (tmp_path / "uv/bin/uv").exists()
+
+
+def test_who_may_ask_no_index_is_left_to_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_release_uv, "fetch_uv", give)
+    commands = FakeCommands()
+    installer(commands, tmp_path, index=Index(no_index=True)).install("/venv/bin/python", [])
+    assert any("--target" in argv for argv, _env in commands.calls)
 
 
 def test_uv_of_the_host_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,9 +129,10 @@ def test_pip_on_request(tmp_path: Path) -> None:
     assert not any("uv" in word for argv, env in commands.calls for word in argv if "python" not in word and "import" not in word)
 
 
-def test_interpreter_without_pip_names_the_package(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match="python3-venv"):
-        installer(FakeCommands(wheel=""), tmp_path, "pip").install("/venv/bin/python", [])
+@pytest.mark.parametrize(("choice", "reason"), [("pip", ""), ("uv", "the index has no uv"), ("auto", "the index has no uv")])
+def test_interpreter_without_pip_names_the_package(tmp_path: Path, choice: str, reason: str) -> None:
+    with pytest.raises(NoPip, match=f"{reason}.*python3-venv"):
+        installer(FakeCommands(wheel=""), tmp_path, choice).install("/venv/bin/python", [])
 
 
 @pytest.mark.parametrize("choice", ["uv", "pip"])

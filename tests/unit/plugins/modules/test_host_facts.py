@@ -54,9 +54,9 @@ def test_the_system_in_the_words_of_setup(
 @pytest.mark.parametrize(
     ("family", "program", "output", "expected"),
     [
-        # Both say of an unknown name that it is unknown, dpkg-query elsewhere, rpm among the answers, and end with an error.
+        # dpkg-query tells of all there are. rpm says of an unknown name among the answers that it is unknown, and ends with an error.
         (
-            "Debian", "dpkg-query", "= git git:amd64 installed\n= redis-server redis-server:amd64 unpacked\n",
+            "Debian", "dpkg-query", "= git git:amd64 installed\n= perl perl:amd64 installed\n= redis-server redis-server:amd64 unpacked\n",
             {"git:amd64": "installed", "redis-server": "unpacked"},
         ),
         (
@@ -65,16 +65,37 @@ def test_the_system_in_the_words_of_setup(
         ),
     ],
 )
-def test_states_of_packages(family: str, program: str, output: str, expected: dict[str, str]) -> None:
+def test_states_of_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, family: str, program: str, output: str, expected: dict[str, str]) -> None:
+    monkeypatch.setattr(host_facts, "JOURNAL", str(tmp_path))
     machine = Machine({program: (1, output)})
     names = [*expected, "redis-server", "-x"]
-    assert host_facts.package_states(machine, family, names) == expected
+    assert host_facts.package_states(machine, family, names)[0] == expected
     # A name is no option.
-    assert machine.asked[0][-len(names) - 1:] == ["--", *names]
+    assert "-x" not in machine.asked[0] or machine.asked[0][-len(names) - 1:] == ["--", *names]
+
+
+@pytest.mark.parametrize(
+    ("state", "journal", "expected"),
+    [
+        ("installed", [], False),
+        ("config-files", [], False),
+        ("half-configured", [], True),
+        ("unpacked", [], True),
+        ("triggers-pending", [], True),
+        ("installed", ["0001"], True),
+    ],
+)
+def test_an_installation_that_was_cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str, journal: list[str], expected: bool) -> None:
+    for name in journal:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(host_facts, "JOURNAL", str(tmp_path))
+    # Of any package: apt does nothing before.
+    machine = Machine({"dpkg-query": (0, f"= git git:amd64 installed\n= perl perl:amd64 {state}\n")})
+    assert host_facts.package_states(machine, "Debian", ["git"]) == ({"git": "installed"}, expected)
 
 
 def test_no_question_without_names() -> None:
-    assert host_facts.package_states(Machine({}), "Debian", []) == {}
+    assert host_facts.package_states(Machine({}), "Debian", []) == ({}, False)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, **arguments: object) -> dict:
