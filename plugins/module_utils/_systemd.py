@@ -105,8 +105,8 @@ class Systemd:
             raise SystemdError(f"systemd does not answer on this host: {errors.strip() or output.strip()}")
         return dict(zip(units, map(UnitState.parse, blocks)))
 
-    def journal(self, unit: str, since: float, lines: int = 15) -> str:
-        """The last lines a unit has written since a time."""
+    def journal(self, unit: str, since: float = 0, lines: int = 15) -> str:
+        """The last lines a unit has written, since a time."""
         _code, output, _errors = self._run(
             ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={lines}", f"--since=@{int(since)}", f"--unit={unit}"]
         )
