@@ -105,12 +105,12 @@ class Systemd:
             raise SystemdError(f"systemd does not answer on this host: {errors.strip() or output.strip()}")
         return dict(zip(units, map(UnitState.parse, blocks)))
 
-    def journal(self, unit: str, since: float, lines: int = 15) -> str:
-        """The last lines a unit has written since a time."""
-        _code, output, _errors = self._run(
-            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={lines}", f"--since=@{int(since)}", f"--unit={unit}"]
-        )
-        return output.rstrip()
+    def journal(self, unit: str, since: float = 0, lines: int = 15) -> str:
+        """The last lines a unit has written, since a time."""
+        # With both, journalctl shows the first lines since then.
+        limit = f"--since=@{int(since)}" if since else f"--lines={lines}"
+        _code, output, _errors = self._run(["journalctl", "--quiet", "--no-pager", "--output=cat", limit, f"--unit={unit}"])
+        return "\n".join(output.rstrip().splitlines()[-lines:])
 
     def verify(self, files: list[str]) -> tuple[str, list[str]]:
         """What systemd would object to in unit files, an empty text if nothing; and the lines it would pass over, not knowing them."""

@@ -9,6 +9,7 @@ Celery is imported by make_app() only: modules start in the host's own Python an
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -18,8 +19,6 @@ import ssl
 import sys
 import typing as t
 from urllib.parse import unquote, urlsplit
-
-from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 DEFAULT_PYTHON = "/opt/celery/current/bin/python"
 DEFAULT_ENV_FILE = "/etc/celery/celery.env"
@@ -98,6 +97,9 @@ def check_arguments(module: t.Any) -> None:
 
 def respawn(python: str) -> None:
     """Go on in the interpreter that has Celery; does not return on the first call."""
+    # Only here, as nothing else needs Ansible.
+    from ansible.module_utils.common.respawn import has_respawned, respawn_module
+
     if has_respawned():
         # An empty entry is the working directory, where an application may keep a celery.py of its own.
         sys.path[:] = [path for path in sys.path if path]
@@ -236,6 +238,13 @@ def find_secrets(connection: Connection) -> set[str]:
         elif "password" in key:
             secrets.add(str(value))
     return secrets - {""}
+
+
+def import_celery() -> None:
+    """Import what make_app() and a client need, so that it is there when they are wanted. make_app() says what is missing."""
+    with contextlib.suppress(Exception):
+        for module in ("celery.app.amqp", "celery.app.control", "celery.backends.redis", "celery.loaders.app", "kombu.transport.redis"):
+            importlib.import_module(module)
 
 
 def make_app(connection: Connection, timeout: float) -> t.Any:

@@ -83,6 +83,37 @@ options:
       - Seconds for which a unit that was started has to stay active.
     type: float
     default: 3
+  smoke_test:
+    description:
+      - Proves workers by tasks that come back, once the units run, as the module M(taskqueue.stack.celery_smoke_test) does. Here it costs
+        less time, as Celery is imported while systemd is busy.
+      - "In check mode, what that module does in check mode; nothing where a unit would be started or restarted, or O(pending)."
+    type: dict
+    version_added: "0.2.0"
+    suboptions:
+      workers:
+        description:
+          - Workers to prove, as V(NAME@HOST). When one fails, the message ends with the journal of the unit of O(units) whose instance
+            has the name of the worker, as C(celery-worker@NAME.service) has.
+        type: list
+        elements: str
+        required: true
+      count:
+        description: How many tasks each worker gets.
+        type: int
+        default: 6
+      timeout:
+        description: Seconds for all tasks together.
+        type: float
+        default: 30
+      env_file:
+        description: File on the host that says where the broker is, as for the module M(taskqueue.stack.celery_smoke_test).
+        type: path
+        default: /etc/celery/celery.env
+      python:
+        description: Interpreter on the host that has Celery with Redis.
+        type: path
+        default: /opt/celery/current/bin/python
 attributes:
   check_mode:
     description: Says what would be written, removed, started and restarted, also before anything the units need is installed.
@@ -108,6 +139,10 @@ EXAMPLES = r"""
     watch:
       - /etc/celery/celery.env
       - /opt/celery/current
+    smoke_test:
+      workers:
+        - default@{{ inventory_hostname }}
+        - reports@{{ inventory_hostname }}
 """
 
 RETURN = r"""
@@ -173,8 +208,16 @@ reloaded:
   description: Whether systemd had to read its unit files again.
   type: bool
   returned: success, and on failure as far as known
+smoke_test:
+  description:
+    - What M(taskqueue.stack.celery_smoke_test) returns of O(smoke_test), when that was carried out.
+  type: dict
+  returned: when the workers were tested, also when they failed
+  version_added: "0.2.0"
+  sample: {sent: 6, succeeded: 6, failed_tasks: 0, workers: [default@worker1]}
 """
 
+import contextlib
 import fnmatch
 import os
 import re
@@ -184,6 +227,7 @@ from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.taskqueue.stack.plugins.module_utils._masking import mask_urls
+from ansible_collections.taskqueue.stack.plugins.module_utils._smoke_test_process import SmokeTestProcess
 from ansible_collections.taskqueue.stack.plugins.module_utils._systemd import Systemd, SystemdError, UnitState
 from ansible_collections.taskqueue.stack.plugins.module_utils._unit_records import (
     Watched,
@@ -209,6 +253,16 @@ ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
     "restart": {"type": "str", "choices": ["needed", "never", "always"], "default": "needed"},
     "settle": {"type": "float", "default": 3},
+    "smoke_test": {
+        "type": "dict",
+        "options": {
+            "workers": {"type": "list", "elements": "str", "required": True},
+            "count": {"type": "int", "default": 6},
+            "timeout": {"type": "float", "default": 30},
+            "env_file": {"type": "path", "default": "/etc/celery/celery.env"},
+            "python": {"type": "path", "default": "/opt/celery/current/bin/python"},
+        },
+    },
 }
 UNIT_DIRECTORY = "/etc/systemd/system"
 UNIT_OWNER = (0, 0)
@@ -281,6 +335,23 @@ def validate(params: dict) -> None:
             raise ServiceError(f"units: {unit['name']} has no [Install] section, so it cannot be enabled: add one, or set enabled to false")
     if params["pattern"] and ("/" in params["pattern"] or not params["pattern"].endswith(".service")):
         raise ServiceError(f"pattern: {params['pattern']!r} must match names of services, such as celery-worker@*.service")
+    if params["smoke_test"]:
+        validate_smoke_test(params)
+
+
+def validate_smoke_test(params: dict) -> None:
+    test = params["smoke_test"]
+    if params["state"] != "started":
+        raise ServiceError("smoke_test: units that are stopped have no workers to prove: leave smoke_test out, or set state to started")
+    if not test["workers"]:
+        raise ServiceError("smoke_test: workers is empty, so nothing would be proven: name a worker, or leave smoke_test out")
+    for name in test["workers"]:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", name):
+            raise ServiceError(f"smoke_test: {name!r} is not the name of a worker: write NAME@HOST")
+    if test["count"] < 1:
+        raise ServiceError(f"smoke_test: count is {test['count']}: write 1 or more")
+    if test["timeout"] <= 0:
+        raise ServiceError(f"smoke_test: timeout is {test['timeout']:g} seconds: write more than 0")
 
 
 def read_own_unit(path: str) -> str | None:
@@ -322,8 +393,9 @@ def stale_units(pattern: str | None, absent: list[str], wanted: set[str]) -> lis
 class Service:
     """The wanted units on this host."""
 
-    def __init__(self, module: AnsibleModule, systemd: Systemd) -> None:
+    def __init__(self, module: AnsibleModule, systemd: Systemd, process: SmokeTestProcess | None) -> None:
         self._module = module
+        self._process = process
         self._params = module.params
         self._systemd = systemd
         self._refusal = ""
@@ -375,7 +447,7 @@ class Service:
                 self._apply()
             except (SystemdError, ServiceError) as error:
                 raise ServiceError(str(error), self._result()) from error
-        return self._result()
+        return self._prove(self._process) if self._process else self._result()
 
     def _verify(self) -> None:
         """Before anything is touched: a unit file that systemd refuses must not replace one that works."""
@@ -471,6 +543,27 @@ class Service:
         said = mask_urls(self._systemd.journal(unit.name, began)) or self._refusal or "(nothing)"
         return f"{unit.name} does not stay active ({state.active}, {state.result}, exit status {state.exit_status}). Its journal ends with:\n{said}"
 
+    def _prove(self, process: SmokeTestProcess) -> dict:
+        """Let tasks come back from the workers that run now; the result with what came of it."""
+        if self._module.check_mode and any(unit.start or unit.restart for unit in self._units):
+            # It would tell nothing about the workers that would run then.
+            return self._result()
+        test = self._params["smoke_test"]
+        outcome = process.run(test, self._module.check_mode)
+        failed = outcome.pop("failed", False)
+        result = {**self._result(), "smoke_test": outcome}
+        if failed:
+            # Without any task sent, it is the broker that failed, for all of them.
+            unproven = {task["worker"] for task in outcome["tasks"] if task["reason"]} or set(test["workers"])
+            instances = tuple(f"@{worker.partition('@')[0]}.service" for worker in unproven)
+            journals = [
+                f"The journal of {unit.name} ends with:\n{mask_urls(self._systemd.journal(unit.name, lines=25)) or '(nothing)'}"
+                for unit in self._units
+                if unit.name.endswith(instances)
+            ]
+            raise ServiceError("\n".join([outcome["msg"], *journals]), result)
+        return result
+
     def _result(self) -> dict:
         reports = [unit.report() for unit in self._units]
         found = [{"name": unit.name, "content": unit.found} for unit in self._units if unit.found is not None]
@@ -507,7 +600,9 @@ def main() -> None:
     module = AnsibleModule(ARGUMENT_SPEC, supports_check_mode=True)
     try:
         validate(module.params)
-        result = Service(module, Systemd(module.run_command)).run()
+        test = module.params["smoke_test"]
+        with SmokeTestProcess(test["python"]) if test else contextlib.nullcontext() as process:
+            result = Service(module, Systemd(module.run_command), process).run()
     except ServiceError as error:
         module.fail_json(msg=str(error), **error.result)
     except (SystemdError, WatchError) as error:

@@ -100,7 +100,10 @@ def test_servers_of_one_primary_are_one_database(primary: str, shared: str) -> N
     ],
 )
 def test_hosts_take_turns_when_what_they_run_changes(sentinels: list, environment: dict, turns: int) -> None:
-    run = task("celery_worker/tasks/run.yml", "Run the workers, and no others")
+    run = task(
+        "celery_worker/tasks/run.yml",
+        "Run the workers, and no others{{ ', and prove each by a task that comes back' if __celery_worker_proof else '' }}",
+    )
     given = {"__celery_app_sentinels": sentinels, "__celery_app_release": {"environment_file": environment}}
     assert int(evaluate(run["throttle"], **given)) == turns
 

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.common import respawn as ansible_respawn
 from redis import exceptions
 from redis.sentinel import MasterNotFoundError
 
@@ -420,12 +421,12 @@ def test_respawn_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(python: str) -> None:
         raise OSError(8, "Exec format error")
 
-    monkeypatch.setattr(celery_client, "respawn_module", refuse)
+    monkeypatch.setattr(ansible_respawn, "respawn_module", refuse)
     assert "Exec format error" in str(catch(respawn, sys.executable))
 
 
 def test_respawned_module_never_imports_from_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(celery_client, "has_respawned", lambda: True)
+    monkeypatch.setattr(ansible_respawn, "has_respawned", lambda: True)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     respawn(os.devnull)
     assert "" not in sys.path

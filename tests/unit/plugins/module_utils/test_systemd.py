@@ -88,3 +88,12 @@ def test_verification_objects_to_what_would_not_work(code: int, said: str, objec
 def test_verification_names_what_systemd_passes_over() -> None:
     lines = ["/t/a.service:5: Unknown key name 'MemoryMx' in section 'Service', ignoring.", "/t/a.service:6: Unknown lvalue 'New' in section"]
     assert Systemd(FakeRun(0, errors="\n".join([*lines, "b.service:1: Unknown key name"]))).verify(["/t/a.service"]) == ("", lines)
+
+
+def test_journal_ends_with_what_came_last() -> None:
+    run = FakeRun(output="one\ntwo\nthree\n")
+    assert Systemd(run).journal("a.service", 1700000000.5, lines=2) == "two\nthree"
+    # journalctl would show the first lines since then, given a number as well.
+    assert "--since=@1700000000" in run.calls[0] and not any(word.startswith("--lines") for word in run.calls[0])
+    assert Systemd(run).journal("a.service", lines=2) == "two\nthree"
+    assert "--lines=2" in run.calls[1]

@@ -81,6 +81,30 @@ class FakeSystemd:
         )
 
 
+class FakeSmokeTest:
+    """The process that tests, and what there was in between its start and its end."""
+
+    def __init__(self, systemd: FakeSystemd) -> None:
+        self.systemd = systemd
+        self.story: list[str] = []
+        self.outcome: dict = {"sent": 6, "tasks": [{"worker": "a@h", "reason": None}]}
+
+    def start(self, python: str) -> FakeSmokeTest:
+        self.story.append(f"started {python}")
+        return self
+
+    def __enter__(self) -> FakeSmokeTest:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.story.append("ended")
+
+    def run(self, params: dict, check_mode: bool) -> dict:
+        self.params = params
+        self.story += [*self.systemd.calls, "tested" + (" in check mode" if check_mode else "")]
+        return dict(self.outcome)
+
+
 class Host:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
         self._monkeypatch = monkeypatch
@@ -95,6 +119,8 @@ class Host:
         monkeypatch.setattr(celery_service, "UNIT_OWNER", (os.getuid(), os.getgid()))
         monkeypatch.setattr(_unit_records, "RECORDS", str(tmp_path / "records"))
         monkeypatch.setattr(basic.AnsibleModule, "run_command", lambda module, argv: self.systemd.run(argv))
+        self.smoke_test = FakeSmokeTest(self.systemd)
+        monkeypatch.setattr(celery_service, "SmokeTestProcess", self.smoke_test.start)
 
     def run(self, *names: str, text: str | None = None, check: bool = False, diff: bool = False, **options: object) -> dict:
         arguments = {
@@ -108,6 +134,7 @@ class Host:
             **options,
         }
         self.systemd.calls.clear()
+        self.smoke_test.story.clear()
         self._monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
         self._monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
         with pytest.raises(SystemExit):
@@ -360,6 +387,54 @@ def test_unit_that_systemd_refuses_does_not_reach_its_place(host: Host) -> None:
     assert host.systemd.calls == []
 
 
+TEST = {"workers": ["a@h", "b@h"], "python": "/py"}
+
+
+def test_units_that_run_are_proven(host: Host) -> None:
+    result = host.run(A, smoke_test=TEST)
+    assert host.smoke_test.story == ["started /py", "daemon-reload", f"reenable {A}", f"restart {A}", "tested", "ended"]
+    assert host.smoke_test.params == {**TEST, "count": 6, "timeout": 30, "env_file": "/etc/celery/celery.env"}
+    assert (result["changed"], result["smoke_test"]) == (True, host.smoke_test.outcome)
+    result = host.run(A, smoke_test=TEST)
+    assert (result["changed"], result["smoke_test"]["sent"]) == (False, 6)
+    assert "smoke_test" not in host.run(A)
+    assert host.smoke_test.story == []
+
+
+def test_what_does_not_start_is_not_proven(host: Host) -> None:
+    host.systemd.dies = {A}
+    result = host.run(smoke_test=TEST)
+    assert "does not stay active" in result["msg"] and "smoke_test" not in result
+    assert host.smoke_test.story == ["started /py", "ended"]
+
+
+def test_check_mode_proves_what_would_go_on(host: Host) -> None:
+    assert "smoke_test" not in host.run(smoke_test=TEST, check=True)
+    host.run()
+    assert host.run(smoke_test=TEST, check=True)["smoke_test"]["sent"] == 6
+    assert host.smoke_test.story == ["started /py", "tested in check mode", "ended"]
+    for change in ({"text": content("two")}, {"pending": True}):
+        assert "smoke_test" not in host.run(smoke_test=TEST, check=True, **change)
+        assert host.smoke_test.story == ["started /py", "ended"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "named"),
+    [([{"worker": "a@h", "reason": None}, {"worker": "b@h", "reason": "not_finished"}], [B]), ([], [A, B])],
+)
+def test_worker_that_is_not_proven_fails_with_its_journal(host: Host, tasks: list[dict], named: list[str]) -> None:
+    host.run()
+    host.smoke_test.outcome = {"failed": True, "msg": "It does not answer.", "reason": "worker_silent", "tasks": tasks}
+    result = host.run(text=content("two"), smoke_test=TEST)
+    assert result["failed"] is True
+    assert result["msg"].splitlines()[0] == "It does not answer."
+    assert [name for name in (A, B) if f"The journal of {name} ends with:\nTraceback" in result["msg"]] == named
+    assert "KeyError: redis://********@host" in result["msg"]
+    # What it takes to go back is there.
+    assert (result["changed"], [unit["content"] for unit in result["before"]]) == (True, [content(), content()])
+    assert result["smoke_test"] == {"msg": "It does not answer.", "reason": "worker_silent", "tasks": tasks}
+
+
 @pytest.mark.parametrize(
     ("found", "remedy"),
     [("[Service]\n", "move it away"), ("-> /dev/null", "systemctl unmask"), ("-> /srv/x.service", "remove the link")],
@@ -390,6 +465,11 @@ def test_what_others_put_there_is_left_alone(host: Host, found: str, remedy: str
         ({"absent": [A]}, "is also in units"),
         ({"pattern": "*"}, "pattern"),
         ({"watch": ["/tmp"]}, "watch: /tmp"),
+        ({"smoke_test": {"workers": []}}, "smoke_test: workers is empty"),
+        ({"smoke_test": {"workers": ["a"]}}, "write NAME@HOST"),
+        ({"smoke_test": {"workers": ["a@h"], "count": 0}}, "smoke_test: count"),
+        ({"smoke_test": {"workers": ["a@h"], "timeout": 0}}, "smoke_test: timeout"),
+        ({"smoke_test": {"workers": ["a@h"]}, "state": "stopped"}, "smoke_test: units that are stopped"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_touched(host: Host, options: dict, words: str) -> None:

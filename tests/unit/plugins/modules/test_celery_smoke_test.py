@@ -15,6 +15,7 @@ from ansible.module_utils import basic
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
+from ansible_collections.taskqueue.stack.plugins.module_utils import _smoke_test
 from ansible_collections.taskqueue.stack.plugins.module_utils.celery_client import UNREADABLE, Client, ClientError, Connection
 from ansible_collections.taskqueue.stack.plugins.modules import celery_smoke_test
 
@@ -86,8 +87,8 @@ def run(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(basic.AnsibleModule, "fail_json", lambda module, **result: end(module, True, **result))
         if client:
             monkeypatch.setattr(celery_smoke_test, "respawn", lambda python: None)
-            monkeypatch.setattr(celery_smoke_test, "load_connection", lambda *args: MEMORY)
-            monkeypatch.setattr(celery_smoke_test, "Client", lambda connection, timeout: client)
+            monkeypatch.setattr(_smoke_test, "load_connection", lambda *args: MEMORY)
+            monkeypatch.setattr(_smoke_test, "Client", lambda connection, timeout: client)
         with pytest.raises(Ended):
             celery_smoke_test.main()
         return ended
@@ -104,7 +105,7 @@ def test_default_queue_and_echo(run) -> None:
     assert client.forgotten == [task["id"] for task in result["tasks"]]
     assert client.asked is None
     assert {task for task, queue, expires in client.sent} == {"celery.accumulate"}
-    assert all(celery_smoke_test.EXPIRY_MARGIN <= expires <= celery_smoke_test.EXPIRY_MARGIN + 1 for *unused, expires in client.sent)
+    assert all(_smoke_test.EXPIRY_MARGIN <= expires <= _smoke_test.EXPIRY_MARGIN + 1 for *unused, expires in client.sent)
 
 
 def test_each_worker_gets_its_own_tasks(run) -> None:
@@ -123,17 +124,17 @@ def test_worker_that_the_result_names(run) -> None:
 
 
 def test_round_trips_leave_the_first_task_out() -> None:
-    task = celery_smoke_test.Task("1", "t", "q", False, None, "SUCCESS")
+    task = _smoke_test.Task("1", "t", "q", False, None, "SUCCESS")
     times = [4.0, 1.0, 2.0, 3.0, 100.0]
-    tasks = [celery_smoke_test.Task("0", "t", "q", True, None, "SUCCESS", round_trip_ms=90.0)]
-    tasks += [celery_smoke_test.Task(**{**vars(task), "round_trip_ms": ms}) for ms in times]
-    result = celery_smoke_test.report(tasks)
+    tasks = [_smoke_test.Task("0", "t", "q", True, None, "SUCCESS", round_trip_ms=90.0)]
+    tasks += [_smoke_test.Task(**{**vars(task), "round_trip_ms": ms}) for ms in times]
+    result = _smoke_test.report(tasks)
     assert result["round_trip_ms"] == {"min": 1.0, "median": 3.0, "p95": 100.0, "max": 100.0}
     assert result["first_round_trip_ms"] == {"min": 90.0, "median": 90.0, "p95": 90.0, "max": 90.0}
 
 
 def test_without_tasks_there_are_no_times() -> None:
-    result = celery_smoke_test.report([])
+    result = _smoke_test.report([])
     assert (result["round_trip_ms"], result["first_round_trip_ms"]) == (None, None)
 
 
