@@ -78,6 +78,12 @@ selinux:
   type: dict
   returned: always
   sample: {"enabled": true, "type": "targeted"}
+asked:
+  description: All that was asked for, so that a role can tell whether another one has asked for what it needs, too.
+  type: list
+  elements: str
+  returned: always
+  sample: [redis-server, python3-venv, celery, /usr/bin/redis-server]
 packages:
   description:
     - Name to state, of those of O(packages) that the package manager knows. V(installed) is what one would wish; dpkg has others, such
@@ -231,6 +237,7 @@ def main() -> None:
     packages, cut_off = package_states(module, facts["os_family"], module.params["packages"])
     module.exit_json(
         changed=False,
+        asked=[name for names in module.params.values() for name in names],
         ansible_facts={f"ansible_{name}": value for name, value in facts.items()},
         selinux=selinux_state(module),
         packages=packages,
