@@ -58,7 +58,7 @@ def test_sentinels_of_somebody_else_are_told_no_password_of_these(backend: str, 
 @pytest.mark.parametrize(("name", "refused"), [("redis2", False), ("redis3", True)])
 def test_refuses_a_server_that_nobody_watches_any_more(name: str, refused: bool) -> None:
     refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
-    condition = next(each for each in refuse["__celery_app_problems"] if "no Sentinel watches" in each)
+    condition = next(each for each in refuse["__celery_app_problems"].split("\n\n") if "no Sentinel watches" in each)
     hosts = {name: {**its, "redis_bind": ["0.0.0.0"]} for name, its in HOSTS.items()}
     given = {"groups": GROUPS, "hostvars": hosts, "inventory_hostname": "worker1", "celery_app_redis_host": name, "celery_app_broker_url": ""}
     said = str(evaluate(condition, *CELERY_APP, **given) or "").strip()
@@ -69,10 +69,10 @@ def test_refuses_a_server_that_nobody_watches_any_more(name: str, refused: bool)
 @pytest.mark.parametrize(("name", "sentinels", "refused"), [("redis1", [], True), ("redis2", [], False), ("redis1", ["redis1"], False)])
 def test_refuses_a_replica_as_the_broker_where_nobody_says_who_the_primary_is(name: str, sentinels: list[str], refused: bool) -> None:
     refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
-    condition = next(each for each in refuse["__celery_app_problems"] if "a replica of" in each)
+    condition = next(each for each in refuse["__celery_app_problems"].split("\n\n") if "a replica of" in each)
     hosts = {each: {**its, "redis_bind": ["0.0.0.0"], "__redis_replication_info": {"primary": "redis2"}} for each, its in HOSTS.items()}
     given = {"groups": {**GROUPS, "redis_sentinel": sentinels}, "hostvars": hosts, "celery_app_redis_host": name, "celery_app_broker_url": ""}
-    said = str(evaluate(condition, *CELERY_APP, **given) or "").strip()
+    said = " ".join(str(evaluate(condition, *CELERY_APP, **given) or "").split())
     assert bool(said) is refused, said
     assert not refused or "write celery_app_redis_host: redis2" in said
 
@@ -228,7 +228,7 @@ def test_refuses_what_would_be_down_for_a_sentinel(one_host: dict, variables: di
 def test_refuses_a_name_that_a_server_itself_takes_for_loopback(variables: dict, refused: bool) -> None:
     """As Debian's installer and cloud-init write it, also where the Sentinels are elsewhere."""
     refuse = task("redis/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
-    condition = next(each for each in refuse["__redis_problems"] if "itself takes for" in each)
+    condition = next(each for each in refuse["__redis_problems"].split("\n\n") if "itself takes for" in each)
     given = {
         "groups": GROUPS, "hostvars": HOSTS, "redis_address": "redis1.example.com", "redis_bind": ["127.0.0.1", "192.0.2.1"], "redis_password": "s3cret",
         "__redis_host": {"addresses": {"redis1.example.com": "127.0.1.1"}}, "__redis_version": "7.0.15", **variables,
@@ -268,7 +268,7 @@ def test_a_name_is_looked_up_where_somebody_calls_by_it(groups: dict, variables:
 )
 def test_refuses_a_primary_that_nobody_watches(options: dict, variables: dict, words: list[str]) -> None:
     refuse = task("celery_app/tasks/assert.yml", "Refuse what cannot work or would not be safe")["vars"]
-    condition = next(each for each in refuse["__celery_app_problems"] if "__celery_app_primary_names" in each)
+    condition = next(each for each in refuse["__celery_app_problems"].split("\n\n") if "__celery_app_primary_names" in each)
     hosts = {**HOSTS, "redis2": {**HOSTS["redis2"], "redis_primary_name": "second"}, "worker1": {}}
     given = {"celery_app_broker_url": "", "celery_app_result_backend": "", **variables, "celery_app_settings": options}
     names = {name: value for name, value in refuse.items() if name.startswith(("__celery_app_primary", "__celery_app_sentinel"))}
@@ -292,7 +292,7 @@ def test_servers_that_replicate_are_updated_in_turns(replicates: bool, installed
 @pytest.mark.parametrize("there", [[], ["/etc/ssl/ca.crt"]])
 def test_refuses_a_certificate_that_a_host_of_a_sentinel_lacks(there: list[str]) -> None:
     refuse = next(each for each in load("redis_sentinel/tasks/assert.yml") if each["name"].startswith("Refuse"))["vars"]
-    condition = next(each for each in refuse["__redis_sentinel_problems"] if "no such file" in each)
+    condition = next(each for each in refuse["__redis_sentinel_problems"].split("\n\n") if "no such file" in each)
     given = {"redis_sentinel_tls_ca": "/etc/ssl/ca.crt", "__redis_sentinel_tls": True, "__redis_sentinel_host": {"files": there}}
     said = str(evaluate(condition, "redis_sentinel/defaults/main.yml", "redis_sentinel/vars/main.yml", **given) or "").strip()
     assert ("/etc/ssl/ca.crt" in said) is not bool(there), said
