@@ -212,6 +212,13 @@ def test_refuses_what_would_be_down_for_a_sentinel(one_host: dict, variables: di
     assert [word for word in words if word not in said] == [], said
 
 
+def test_each_problem_has_a_line_of_its_own() -> None:
+    said = problems({"redis_replication": False}, redis_sentinel_quorum=9).splitlines()
+    assert [line.partition(" is ")[0] for line in said] == ["redis_sentinel_quorum", "redis_replication"]
+    said = problems(redis_sentinel_quorum="some", redis_sentinel_port="any").splitlines()
+    assert len(said) == 2 and "redis_sentinel_quorum" in "".join(said), said
+
+
 @pytest.mark.parametrize(
     ("variables", "refused"),
     [
