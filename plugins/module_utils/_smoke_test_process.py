@@ -61,9 +61,10 @@ class SmokeTestProcess:
         limit = params["timeout"] + _MARGIN
         try:
             output, errors = self._process.communicate(order, timeout=limit)
-            return json.loads(output)
         except subprocess.TimeoutExpired:
             return failure("error", f"The smoke test did not end within {limit:g} s. Look at: is this host overloaded?")
+        try:
+            return json.loads(output)
         except ValueError:
             said = errors.decode(errors="replace").strip()[-2000:] or "(nothing)"
             return failure(
