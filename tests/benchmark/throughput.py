@@ -37,7 +37,8 @@ app.conf.update(json.loads(os.environ["BENCH_SETTINGS"]))
 """
 WATCHED = {"socket_keepalive": True, "health_check_interval": 25}
 # What systemd gives the unit beside its sandbox.
-NOTIFY = ("--property=Type=notify", "--property=NotifyAccess=main", "--property=WatchdogSec=120")
+NOTIFY = ("--property=Type=notify", "--property=NotifyAccess=main")
+WATCHDOG = ("--property=WatchdogSec=120",)
 TURNS = 10
 TRIPS = 20
 
@@ -50,6 +51,7 @@ class Variant:
     # None: those that the collection deploys.
     settings: dict | None = None
     properties: tuple[str, ...] = ()
+    max_redeliveries: str = "5"
     append_only: bool = True
 
 
@@ -62,8 +64,8 @@ VARIANTS = {
         settings={"broker_transport_options": WATCHED, "redis_socket_keepalive": True, "redis_backend_health_check_interval": 25}
     ),
     "defaults, and a queue for each worker": Variant(settings={"worker_direct": True}),
-    "as deployed, without the unit's sandbox": Variant(properties=NOTIFY),
-    "as deployed, without its watchdog and its count of redeliveries": Variant(),
+    "as deployed, without the unit's sandbox": Variant(properties=NOTIFY + WATCHDOG),
+    "as deployed, without sandbox, watchdog and count of redeliveries": Variant(properties=NOTIFY, max_redeliveries="0"),
     "as deployed, Redis without its append-only file": Variant(deployed=True, append_only=False),
 }
 
@@ -84,7 +86,7 @@ class Worker:
         self.environment = {"CELERY_BROKER_URL": self.url, "CELERY_RESULT_BACKEND": self.url}
         self.module = "taskqueue_stack"
         if variant.settings is None:
-            self.environment = {**deployed, **self.environment}
+            self.environment = {**deployed, **self.environment, "CELERY_MAX_REDELIVERIES": variant.max_redeliveries}
         else:
             self.module = "bench_plain"
             self.environment.update(PYTHONPATH=directory, BENCH_SETTINGS=json.dumps(variant.settings))
