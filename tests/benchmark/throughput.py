@@ -35,7 +35,13 @@ import json, os
 from taskqueue_example import app
 app.conf.update(json.loads(os.environ["BENCH_SETTINGS"]))
 """
-WATCHED = {"socket_keepalive": True, "health_check_interval": 25}
+LATE = {"task_acks_late": True, "task_reject_on_worker_lost": True}
+WATCHED = {
+    "broker_transport_options": {"socket_keepalive": True, "health_check_interval": 25},
+    "redis_socket_keepalive": True,
+    "redis_backend_health_check_interval": 25,
+}
+DIRECT = {"worker_direct": True}
 # What systemd gives the unit beside its sandbox.
 NOTIFY = ("--property=Type=notify", "--property=NotifyAccess=main")
 WATCHDOG = ("--property=WatchdogSec=120",)
@@ -59,11 +65,10 @@ class Variant:
 VARIANTS = {
     "as deployed": Variant(deployed=True),
     "Celery's defaults": Variant(settings={}),
-    "defaults, and tasks are acknowledged late": Variant(settings={"task_acks_late": True, "task_reject_on_worker_lost": True}),
-    "defaults, and connections are watched": Variant(
-        settings={"broker_transport_options": WATCHED, "redis_socket_keepalive": True, "redis_backend_health_check_interval": 25}
-    ),
-    "defaults, and a queue for each worker": Variant(settings={"worker_direct": True}),
+    "defaults, and tasks are acknowledged late": Variant(settings=LATE),
+    "defaults, and connections are watched": Variant(settings=WATCHED),
+    "defaults, and a queue for each worker": Variant(settings=DIRECT),
+    "defaults, and these three": Variant(settings={**LATE, **WATCHED, **DIRECT}),
     "as deployed, without the unit's sandbox": Variant(properties=NOTIFY + WATCHDOG),
     "as deployed, without sandbox, watchdog and count of redeliveries": Variant(properties=NOTIFY, max_redeliveries="0"),
     "as deployed, Redis without its append-only file": Variant(deployed=True, append_only=False),
