@@ -125,10 +125,12 @@ if "CELERY_SCHEDULE" in os.environ:
 
 if "NOTIFY_SOCKET" in os.environ:
     # Only here, as nobody else needs what they import.
+    import taskqueue_client
     import taskqueue_pauses
     import taskqueue_redeliveries
     import taskqueue_systemd
 
+    taskqueue_client.install()
     taskqueue_pauses.install()
     taskqueue_redeliveries.install(app)
     taskqueue_systemd.install(app)
