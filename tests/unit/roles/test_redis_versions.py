@@ -93,3 +93,30 @@ def test_a_second_update_in_a_run_forgets_nothing_of_the_first(system: str, befo
     (update,) = (each for each in tasks if each["name"].startswith("Upgrade every package"))
     (remember,) = (each["ansible.builtin.set_fact"] for each in tasks if "ansible.builtin.set_fact" in each)
     assert holds(remember["__os_update_changed"].strip("{} "), **{**before, update["register"]: {"changed": changed}}) is known
+
+
+@pytest.mark.parametrize(
+    ("family", "versions", "begins"),
+    [("Debian", {}, True), ("Debian", {"/usr/bin/redis-server": "Redis server v=7.0.15"}, False), ("RedHat", {}, False)],
+)
+def test_the_package_index_is_fetched_while_the_input_is_checked(family: str, versions: dict, begins: bool) -> None:
+    names = [each["name"] for each in load("redis/tasks/assert.yml")]
+    begin = "Begin to fetch the package index"
+    # Of a host that is refused, not even the index is another one.
+    assert names.index("Refuse what cannot work or would not be safe") < names.index(begin) < names.index("Prove the configuration, without changing anything")
+    host = {"packages": {"redis-server": "installed"} if versions else {}, "versions": versions}
+    when = task("redis/tasks/assert.yml", begin)["when"]
+    assert holds(when, *VARIABLES[:2], __redis_host=host, ansible_facts={"os_family": family}) is begins
+
+
+@pytest.mark.parametrize("role", ["redis", "celery_app"])
+@pytest.mark.parametrize(
+    ("index", "waits"), [({}, False), ({"__taskqueue_index": {"skipped": True}}, False), ({"__taskqueue_index": {"ansible_job_id": "j1.2"}}, True)]
+)
+def test_an_installation_waits_for_the_index_that_is_being_fetched(role: str, index: dict, waits: bool) -> None:
+    tasks = load(f"{role}/tasks/install_Debian.yml")
+    when = task(f"{role}/tasks/install_Debian.yml", "Wait for the package index, where it is being fetched")["when"]
+    assert holds(when, **index) is waits
+    # Once in a run; the answer stands for an index that apt has fetched.
+    assert not holds(when, __taskqueue_apt={}, **index)
+    assert load("os_update/tasks/wait_for_index.yml")[0]["register"] == tasks[-1]["register"] == "__taskqueue_apt"
