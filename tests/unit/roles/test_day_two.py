@@ -90,7 +90,7 @@ def test_replicas_come_first(replication: bool, primary: str, group: str) -> Non
     assert evaluate(note, redis_replication=replication, __redis_primary={"name": primary}) == group
     hosts = found["Have the servers take their turns, replicas first"]["hosts"]
     both = {"redis_primaries_of_this_run": ["redis1"], "redis_replicas_of_this_run": ["redis2"]}
-    assert evaluate(hosts, groups=both) == "redis_replicas_of_this_run,redis_primaries_of_this_run"
+    assert evaluate(hosts, groups=both) == "redis_replicas_of_this_run:redis_primaries_of_this_run"
     assert evaluate(hosts, groups={"redis_primaries_of_this_run": ["redis1"]}) == "redis_primaries_of_this_run"
     assert evaluate(hosts, groups={}) == "all:!all"
 
