@@ -40,7 +40,7 @@ def test_the_packages_that_a_build_needs(family: str, variables: dict, packages:
     ("files", "check", "begins"), [([], False, True), (["/opt/celery/current"], False, False), ([], True, False)]
 )
 def test_a_build_begins_in_the_background_where_there_is_no_release(files: list[str], check: bool, begins: bool) -> None:
-    when = task("celery_app/tasks/begin.yml", "Begin to build the release")["when"]
+    when = task("celery_app/tasks/begin_build.yml", "Begin to build the release")["when"]
     assert holds(when, *VARIABLES, __celery_app_host={"files": files}, ansible_check_mode=check) is begins
 
 

@@ -76,8 +76,12 @@ VARIABLES = ("redis/defaults/main.yml", "redis/vars/main.yml", "redis/vars/Debia
 )
 def test_a_redis_that_the_system_s_update_brought_is_known(variables: dict, included: bool, asked: bool) -> None:
     given = {"redis_flavor": "redis", "__redis_host": HOST, **variables}
-    install, ask = task("redis/tasks/provision.yml", "Install Redis"), task("redis/tasks/install.yml", "Ask which version that gave")
+    install, ask = task("redis/tasks/set_up.yml", "Install Redis"), task("redis/tasks/install.yml", "Ask which version that gave")
     assert holds(install["when"], *VARIABLES, **given) is included
+    # What would lead there.
+    set_up = task("redis/tasks/provision.yml", "Install, configure and run Redis")
+    in_force = {"__redis_run": {"in_force": True}}
+    assert holds(set_up["when"], *VARIABLES, **{**given, **in_force, "__redis_host": {**HOST, "selinux": {"enabled": False}}}) is included
     assert holds(ask["when"], *VARIABLES, **given) is asked
     answer = NEWER if asked else {"skipped": True}
     assert evaluate("{{ __redis_version }}", *VARIABLES, **{**given, ask["register"]: answer}) == ("7.0.16" if asked else "7.0.15")
