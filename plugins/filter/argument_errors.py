@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One sentence for each variable, with what to write. Empty when all is well. No values of lists and dictionaries.
+  description: One sentence for each variable, with what to write. Empty when all is well. A value stands in it where Ansible itself shows it.
   type: list
   elements: str
 """
@@ -60,9 +60,11 @@ def errors(values: Mapping, options: Mapping, where: str = "") -> Iterator[str]:
             yield f"{where}{name} is text: write {WRITTEN[kind]}, in YAML; with --extra-vars, as JSON."
         elif "options" in option:
             for number, entry in enumerate(value if isinstance(value, list) else [value], start=1):
+                which = f" ({entry.get('name', number) if isinstance(entry, Mapping) else number})" if kind == "list" else ""
                 if isinstance(entry, Mapping):
-                    which = f" ({entry.get('name', number)})" if kind == "list" else ""
                     yield from errors(entry, option["options"], f"{where}{name}{which}: ")
+                elif entry is not None:
+                    yield f"{where}{name}{which} is no dictionary: write {WRITTEN['dict']}."
 
 
 def plain(value: object) -> object:
@@ -86,7 +88,9 @@ def rules(options: Mapping) -> dict:
 
 def argument_errors(values: Mapping, options: Mapping) -> list[str]:
     """The sentences, as a list. The validator would not see text where it has split it."""
-    return list(errors(values, options)) or ArgumentSpecValidator(rules(options)).validate(plain(values)).error_messages
+    found = list(errors(values, options)) or ArgumentSpecValidator(rules(options)).validate(plain(values)).error_messages
+    # It begins these with the names.
+    return [f"There is no {message}" if ". Supported parameters include" in message else message for message in found]
 
 
 class FilterModule:

@@ -24,7 +24,8 @@ class NoPip(ReleaseError):
     """The interpreter comes without pip, and nothing else would do."""
 
 
-# pip lies inside the interpreter, or where WHEEL_PKG_DIR says (Fedora, RHEL); Debian keeps it in python3-pip-whl, always there.
+# pip lies inside the interpreter, or where WHEEL_PKG_DIR says (Fedora, RHEL); Debian keeps it in python3-pip-whl, which comes with
+# python3-venv.
 _FIND_PIP = """
 import glob, os, sysconfig
 places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), "/usr/share/python-wheels"]

@@ -64,6 +64,12 @@ def _numbers(version: str) -> list[int]:
     return numbers + [0] * (4 - len(numbers))
 
 
+def _place(address: str) -> tuple[str, str]:
+    """What a login is for."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.rpartition("@")[2]
+
+
 def _limits(requirement: str) -> list[tuple[str, str]]:
     """What a requirement says of the version."""
     stripped = requirement.replace(" ", "")
@@ -133,7 +139,8 @@ def _download(client: _Client, settings: dict[str, str], limits: list[tuple[str,
         if not files:
             raise ReleaseError(f"{url} has none that fits this machine ({platform.machine()})")
         file = max(files, key=lambda each: each.version)
-        wheel = client.get(file.url, login if urlsplit(file.url).netloc == urlsplit(url).netloc else "")[0]
+        # Not where the index was found in the end, to which no login went.
+        wheel = client.get(file.url, login if _place(file.url) == _place(index) else "")[0]
         if file.sha256 and hashlib.sha256(wheel).hexdigest() != file.sha256:
             raise ReleaseError(f"{file.url} is not what {url} says: its digest is another one")
         return wheel

@@ -17,6 +17,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ._masking import mask_urls
+
 # Where the collection is imported from: the archive that Ansible made of the module.
 _ROOT = str(Path(__file__).parents[5])
 _CODE = f"import sys; sys.path.insert(0, sys.argv[1]); from {__name__} import main; main()"
@@ -66,7 +68,7 @@ class SmokeTestProcess:
         try:
             return json.loads(output)
         except ValueError:
-            said = errors.decode(errors="replace").strip()[-2000:] or "(nothing)"
+            said = mask_urls(errors.decode(errors="replace").strip()[-2000:]) or "(nothing)"
             return failure(
                 "celery_missing", f"The smoke test in {self._python} ended without a result (exit status {self._process.returncode}). "
                 f"Look at: does that Python have Celery with Redis? It said: {said}")  # fmt: skip

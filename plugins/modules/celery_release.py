@@ -641,7 +641,7 @@ def main() -> None:
     try:
         validate(params)
         if not params["switch"]:
-            # Nobody waits for it: what is installed meanwhile, and workers, come first.
+            # It does not run yet: what is installed meanwhile, and the workers that do run, come first.
             os.nice(10)
         result = Release(module, params, mask).run()
     except ReleaseError as error:

@@ -65,5 +65,5 @@ def test_the_input_is_checked_against_them(role: Path) -> None:
     """The playbooks turn Ansible's own check off, as it would be a task for each role."""
     if (role / "tasks/assert.yml").exists():
         text = (role / "tasks/assert.yml").read_text(encoding="utf-8")
-        assert f"{{{{ __{role.name}_argument_errors or __{role.name}_problems" in text
+        assert f"{{{{ __{role.name}_argument_errors\n      or lookup('ansible.builtin.vars', '__{role.name}_problems')" in text
         assert "argument_specs.main.options" in text

@@ -41,6 +41,10 @@ def test_what_is_right_gives_nothing() -> None:
         ({"users": [{"keys": "shop:*"}]}, "users (1): keys is text: write a list"),
         ({"users": [{"name": "shop", "selectors": [{}, {"keys": "b"}]}]}, "users (shop): selectors (2): keys is text: write a list"),
         ({"extra": {"queues": "mail"}}, "extra: queues is text: write a list"),
+        ({"extra": 5}, "extra is no dictionary: write a dictionary"),
+        ({"extra": ["s3cret"]}, "extra is no dictionary: write a dictionary"),
+        ({"users": ["name=s3cret"]}, "users (1) is no dictionary: write a dictionary"),
+        ({"users": [{"name": "shop", "selectors": [5]}]}, "users (shop): selectors (1) is no dictionary"),
     ],
 )
 def test_text_is_named_and_its_value_is_not(given: dict, named: str) -> None:
@@ -54,7 +58,7 @@ def test_text_is_named_and_its_value_is_not(given: dict, named: str) -> None:
     [
         ({"port": "many"}, ["port", "int"]),
         ({"flavor": "keydb"}, ["flavor", "redis, valkey"]),
-        ({"users": [{"nam": "shop"}]}, ["users", "nam", "name"]),
+        ({"users": [{"nam": "shop"}]}, ["There is no users.nam.", "name"]),
         ({"port": "many", "flavor": "keydb"}, ["port", "flavor"]),
     ],
 )
