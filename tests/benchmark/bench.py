@@ -56,7 +56,8 @@ TRIP = "smoke test, milliseconds there and back (warm, median)"
 THROUGHPUT = "tasks a second, as deployed ÷ with Celery's defaults"
 # What is aimed at: at most, or for the last, at least.
 WANTED = {
-    FIRST: 1.1, NO_CHANGE: 2.5, FLOOR: None, PEER_STACK: 1.0, PEER_REDIS: 0.6, PEER_FIRST: None, GROWTH: 4, MEMORY: 1.5, CONCURRENCY: 1.5, TRIP: 10, THROUGHPUT: 1.0,
+    FIRST: 1.1, NO_CHANGE: 2.5, FLOOR: None, PEER_STACK: 1.0, PEER_REDIS: 0.6, PEER_FIRST: None, GROWTH: 4, MEMORY: 1.5, CONCURRENCY: 1.5,
+    TRIP: 10, THROUGHPUT: 1.0,
 }  # fmt: skip
 
 
