@@ -105,12 +105,15 @@ def test_a_second_update_in_a_run_forgets_nothing_of_the_first(system: str, befo
 )
 def test_the_package_index_is_fetched_while_the_input_is_checked(family: str, versions: dict, begins: bool) -> None:
     names = [each["name"] for each in load("redis/tasks/assert.yml")]
+    (ahead,) = (each for each in load("redis/tasks/assert.yml") if each.get("ansible.builtin.include_tasks") == "ahead.yml")
     begin = "Begin to fetch the package index"
     # Of a host that is refused, not even the index is another one.
-    assert names.index("Refuse what cannot work or would not be safe") < names.index(begin) < names.index("Prove the configuration, without changing anything")
+    refuse, prove = "Refuse what cannot work or would not be safe", "Prove the configuration, without changing anything"
+    assert names.index(refuse) < names.index(ahead["name"]) < names.index(prove)
     host = {"packages": {"redis-server": "installed"} if versions else {}, "versions": versions}
-    when = task("redis/tasks/assert.yml", begin)["when"]
-    assert holds(when, *VARIABLES[:2], __redis_host=host, ansible_facts={"os_family": family}) is begins
+    when = task("redis/tasks/ahead.yml", begin)["when"]
+    facts = {"os_family": family}
+    assert (holds(ahead["when"], *VARIABLES[:2], __redis_host=host) and holds(when, *VARIABLES[:2], __redis_host=host, ansible_facts=facts)) is begins
 
 
 @pytest.mark.parametrize("role", ["redis", "celery_app"])
