@@ -113,7 +113,9 @@ def play(name: str | Path, *arguments: str, environment: dict[str, str] | None =
     output = run(*command, **{**shown, **(environment or {})})
     seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     recap = {host: (int(ok), int(changed)) for host, ok, changed in re.findall(r"^(\S+) +: ok=(\d+) +changed=(\d+)", output, re.MULTILINE)}
-    slowest = [(" ".join(name.split()), float(took)) for name, took in re.findall(r"^(.+?) -{2,} ([\d.]+)s$", output, re.MULTILINE)]
+    # A role given by its path is called by it.
+    named = output.replace(f"{os.path.abspath(PEER)} : ", f"{Path(PEER).name} : ") if PEER else output
+    slowest = [(" ".join(name.split()), float(took)) for name, took in re.findall(r"^(.+?) -{2,} ([\d.]+)s$", named, re.MULTILINE)]
     return Play(
         seconds=seconds,
         processor=after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime,
