@@ -63,8 +63,15 @@ def test_a_build_that_lacks_pip_has_not_failed_yet(result: dict, installer: str,
     assert holds(again["when"], *VARIABLES, __celery_app_release=result) is result.get("pip_missing", False)
 
 
-@pytest.mark.parametrize(("release", "packages"), [("11", ["python3-distutils"]), ("12", []), ("13", [])])
-def test_uv_needs_more_of_debian_11(release: str, packages: list[str]) -> None:
-    facts = {"os_family": "Debian", "distribution": "Debian", "distribution_major_version": release}
+@pytest.mark.parametrize(
+    ("system", "packages"),
+    [
+        ("Debian 11", ["python3-distutils"]), ("Debian 12", []), ("Debian 13", []),
+        ("Ubuntu 22", ["python3-distutils"]), ("Ubuntu 24", []), ("Ubuntu 26", []),
+    ],
+)
+def test_uv_needs_more_of_older_systems(system: str, packages: list[str]) -> None:
+    distribution, _space, release = system.partition(" ")
+    facts = {"os_family": "Debian", "distribution": distribution, "distribution_major_version": release}
     assert evaluate("{{ __celery_app_all_packages }}", *VARIABLES, ansible_facts=facts) == packages
     assert set(packages) < set(evaluate("{{ __celery_app_package_candidates }}", *VARIABLES))
