@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 
@@ -14,6 +15,14 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.taskqueue.stack.plugins.module_utils._source_tree import file_digest, pack_tree
 
 ARCHIVES = (".whl", ".tar.gz", ".zip")
+
+
+def _default_index() -> str | None:
+    """The index that pip takes where none is configured. Only a build wants it, and a controller without pip does not know it."""
+    try:
+        return importlib.import_module("pip._internal.models.index").PyPI.simple_url
+    except (ImportError, AttributeError):
+        return None
 
 
 class ActionModule(ActionBase):
@@ -26,6 +35,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         args = self._task.args.copy()
         args.pop("_source", None)
+        args.pop("_default_index", None)
         source = args.get("source")
         path = None
         if source and not args.get("release") and not str(source).startswith("git+"):
@@ -34,6 +44,8 @@ class ActionModule(ActionBase):
         # In the background nobody hears that the source is wanted.
         if path and self._task.async_val:
             answer = self._run_with_source(path, args, task_vars)
+        elif self._task.async_val:
+            answer = self._run_module({**args, "_default_index": _default_index()}, task_vars)
         else:
             answer = self._run_module(args, task_vars)
             if answer.pop("source_wanted", False):
@@ -86,7 +98,7 @@ class ActionModule(ActionBase):
             self._fixup_perms2((remote, target))
             # In the background the module goes on reading when this is over, and takes the directory away itself.
             sent = {"archive": target, "directory": remote if self._task.async_val else None}
-            return self._run_module({**args, "_source": {**described, **sent}}, task_vars)
+            return self._run_module({**args, "_source": {**described, **sent}, "_default_index": _default_index()}, task_vars)
         finally:
             if not self._task.async_val:
                 self._remove_tmp_path(remote)

@@ -61,6 +61,8 @@ class Index:
     extra_index_urls: list[str] = field(default_factory=list)
     find_links: list[str] = field(default_factory=list)
     no_index: bool = False
+    # The one that pip takes where nothing is configured. A host without pip has nobody to ask.
+    default_url: str | None = None
 
     def _settings(self) -> dict[str, str]:
         given = {
@@ -158,7 +160,8 @@ class Installer:
         try:
             if self._index.uv_arguments():
                 raise ReleaseError("no index may be asked")
-            fetch_uv(self._index.uv_environment(), self._uv_requirement, os.path.join(partial, "bin"))
+            settings = {"UV_DEFAULT_INDEX": self._index.default_url or "", **self._index.uv_environment()}
+            fetch_uv(settings, self._uv_requirement, os.path.join(partial, "bin"))
             self._commands.run([os.path.join(partial, "bin", "uv"), "--version"], "it does not run")
         except ReleaseError as error:
             shutil.rmtree(partial, ignore_errors=True)

@@ -27,7 +27,6 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from ._release_store import ReleaseError
 
-PUBLIC_INDEX = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 # Seconds without a byte. Where nobody answers, pip is going to wait, too.
 _PATIENCE = 10
@@ -127,7 +126,7 @@ def fetch_uv(settings: dict[str, str], requirement: str, directory: str) -> None
 
 def _download(client: _Client, settings: dict[str, str], limits: list[tuple[str, str]]) -> bytes:
     """The wheel, from the first index that has uv at all: uv's own rule for several."""
-    for index in [*settings.get("UV_EXTRA_INDEX_URL", "").split(), settings.get("UV_DEFAULT_INDEX", PUBLIC_INDEX)]:
+    for index in f"{settings.get('UV_EXTRA_INDEX_URL', '')} {settings.get('UV_DEFAULT_INDEX', '')}".split():
         login = urlsplit(index).netloc.rpartition("@")[0]
         try:
             content, kind, url = client.get(f"{index.rstrip('/')}/uv/", login)
@@ -144,7 +143,7 @@ def _download(client: _Client, settings: dict[str, str], limits: list[tuple[str,
         if file.sha256 and hashlib.sha256(wheel).hexdigest() != file.sha256:
             raise ReleaseError(f"{file.url} is not what {url} says: its digest is another one")
         return wheel
-    raise ReleaseError("no index has it")
+    raise ReleaseError("no index that is configured has it")
 
 
 def _unpack(wheel: bytes, program: str) -> None:

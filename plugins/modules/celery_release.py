@@ -198,6 +198,10 @@ options:
     description:
       - What the action plugin tells the module about a local O(source). Not for playbooks.
     type: dict
+  _default_index:
+    description:
+      - What the controller's pip has for a package index where none is configured, as a host without pip cannot tell. Not for playbooks.
+    type: str
 attributes:
   check_mode:
     description: Says whether a release would be built or switched to. Builds nothing.
@@ -389,6 +393,7 @@ ARGUMENT_SPEC = {
     },
     "timeout": {"type": "int", "default": 900},
     "_source": {"type": "dict"},
+    "_default_index": {"type": "str"},
 }
 _URL_OPTIONS = ("requirements", "constraints", "source", "index_url", "extra_index_urls", "find_links")
 # Where a source was put for this run, which says nothing about the source.
@@ -565,7 +570,7 @@ class Release:
     def _build(self, release: str) -> tuple[dict, dict[str, float]]:
         params = self._params
         start = time.monotonic()
-        index = Index(params["index_url"], params["extra_index_urls"], params["find_links"], params["no_index"])
+        index = Index(params["index_url"], params["extra_index_urls"], params["find_links"], params["no_index"], params["_default_index"])
         installer = Installer(self._commands, params["python"], self._store.tools, index, params["installer"], params["uv_requirement"])
         builder = Builder(self._commands, self._store, release, self._inputs["python"]["executable"])
         self._store.remove(release)

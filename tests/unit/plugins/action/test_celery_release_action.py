@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
@@ -98,6 +99,19 @@ def test_in_the_background_the_source_is_left_to_the_module(base: Path) -> None:
     assert action.background == [60]
     assert action.removed == []
     assert action.calls[0]["_source"]["directory"] == str(base / "remote")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_build_hears_what_pip_s_own_index_is(base: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    pip = SimpleNamespace(PyPI=SimpleNamespace(simple_url="https://packages.example/simple")) if known else SimpleNamespace()
+    monkeypatch.setattr("importlib.import_module", lambda _name: pip)
+    wanted = Action(base, {"source": "shop", "_default_index": "https://forged"}, [{"source_wanted": True}, {"changed": True}])
+    wanted.run(task_vars={})
+    alone = Action(base, {"requirements": ["shop"]}, [{"started": 1}], background=60)
+    alone.run(task_vars={})
+    # Not the first call, as most runs build nothing.
+    assert "_default_index" not in wanted.calls[0]
+    assert [call["_default_index"] for call in (wanted.calls[1], alone.calls[0])] == ["https://packages.example/simple" if known else None] * 2
 
 
 def test_without_a_source_all_of_it_is_in_the_background(base: Path) -> None:

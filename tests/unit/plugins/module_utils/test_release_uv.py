@@ -151,6 +151,11 @@ def test_nobody_answers(tmp_path: Path) -> None:
         fetched(tmp_path, {"UV_DEFAULT_INDEX": "http://127.0.0.1:9"})
 
 
+def test_nobody_is_asked_whom_no_setting_names(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="configured"):
+        fetched(tmp_path, {})
+
+
 @pytest.mark.parametrize("requirement", ["uv~=0.9", "uv==0.9.*", "uv>=0.8rc1", "uvicorn", "uv @ https://x/uv.whl"])
 def test_a_requirement_that_only_pip_understands(tmp_path: Path, requirement: str) -> None:
     with pytest.raises(ReleaseError, match="for pip"):
